@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The chain interface: what a dataplane is. One table of small hooks, mostly optional, in the
+ * manner of fio's ioengine_ops. dataplanes/skeleton/ explains each hook; dataplanes/null/ is the
+ * smallest that works.
+ *
+ *   parent     probe → setup → (fork the gateway and the instances) → … → teardown
+ *   children   attach → { recv → function → send … → flush → arm → sleep on poll_fd } → detach
+ *
+ * A dataplane moves messages between endpoints. It knows nothing of workloads, load or audit.
+ * The hot path (send, flush, recv, arm) allocates nothing and logs nothing.
+ */
+#ifndef PERHOP_CHAIN_DATAPLANE_H
+#define PERHOP_CHAIN_DATAPLANE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "chain/message.h"
+#include "chain/spec.h"
+
+#define DATAPLANE_VERSION 1
+
+enum dataplane_flags {
+	DP_SHARED_POOL = 1 << 0,    /* messages stay in one shared pool; only descriptors move */
+	DP_ZERO_COPY = 1 << 1,      /* no payload copy within the chain */
+	DP_POLLING = 1 << 2,        /* may burn CPU while idle */
+	DP_NEEDS_ROOT = 1 << 3,
+	DP_ONE_PROCESS = 1 << 4,    /* gateway and all functions in one process */
+	DP_OWN_INGRESS = 1 << 5,    /* brings its own ingress: no perhop gateway is started */
+	DP_INTER_NODE = 1 << 6,
+};
+
+struct deployment;
+struct dataplane_ops;
+
+/* One process's place in a deployment: the gateway's or a function instance's. */
+struct endpoint {
+	struct deployment *deployment;
+	instance_id self;
+	struct pool *pool;          /* messages come from here: the chain's pool, or a private one */
+	int poll_fd;                /* readable when recv may have something; -1: none, poll recv */
+	void *priv;                 /* the dataplane's own */
+};
+
+/* Why a dataplane can or cannot run here; filled by ops->probe, shown by `perhop list`. */
+struct probe_report {
+	bool ok;
+	char reason[256];           /* one sentence; when ok, may note a limitation, else "" */
+};
+
+struct dataplane_ops {
+	uint32_t version;           /* DATAPLANE_VERSION */
+	const char *name, *summary;
+	const char *modes;          /* "" or "knative|http": what may follow the colon; first = default */
+	uint32_t flags;
+	const struct option_spec *options;
+
+	/* Can `spec` run on this machine? Cheap, changes nothing, called at any time. */
+	void (*probe)(const struct spec *spec, struct probe_report *report);
+
+	/* Parent, once, before any child exists: make what all endpoints share. 0 or -errno. */
+	int (*setup)(struct deployment *d);
+
+	/*
+	 * Parent, optional, just after instance `id` (or the gateway) was forked, and again after a
+	 * restart: start what belongs to it (a sidecar). 0 or -errno.
+	 */
+	int (*started)(struct deployment *d, instance_id id);
+
+	/*
+	 * Parent, optional, once all endpoints are ready and before the barrier opens: start what
+	 * needs them (an ingress). 0 or -errno.
+	 */
+	int (*opened)(struct deployment *d);
+
+	/*
+	 * Child, optional, first thing after fork: enter the place where this endpoint lives
+	 * (network namespace, cgroup). 0 or -errno.
+	 */
+	int (*enter)(struct deployment *d, instance_id id);
+
+	/* Child: connect *ep; set ep->poll_fd, and ep->pool unless DP_SHARED_POOL. 0 or -errno. */
+	int (*attach)(struct endpoint *ep);
+
+	/*
+	 * Send m->kind to instance `to`. On 0 the message is the dataplane's; it may be held back
+	 * until flush. -EAGAIN: the receiver takes no more now (the caller answers 503);
+	 * -EPIPE: the receiver is gone (502); -EMSGSIZE: cannot be encoded (500).
+	 * On error the message stays the caller's.
+	 */
+	int (*send)(struct endpoint *ep, instance_id to, struct message *m);
+
+	/* Optional: push out what send held back, once per event-loop turn. 0 or -errno. */
+	int (*flush)(struct endpoint *ep);
+
+	/* Take up to `max` messages without blocking. Returns how many, or -errno. */
+	int (*recv)(struct endpoint *ep, struct message **batch, int max);
+
+	/*
+	 * Optional: the caller is about to sleep on poll_fd. Returns true when messages came in the
+	 * meantime and it must not. Rings announce here that they need a wake.
+	 */
+	bool (*arm)(struct endpoint *ep);
+
+	/* Optional: awake again, whatever woke it. */
+	void (*disarm)(struct endpoint *ep);
+
+	void (*detach)(struct endpoint *ep);        /* child, optional: orderly end */
+	void (*teardown)(struct deployment *d);     /* parent: undo setup; also after its failure */
+
+	/* Optional: add the dataplane's own counters to `report` (a json_t object of jansson). */
+	void (*metrics)(struct deployment *d, void *report);
+};
+
+/* All dataplanes, NULL-terminated (dataplanes/registry.c). */
+extern const struct dataplane_ops *const dataplanes[];
+
+/* The dataplane called `name`, or NULL. */
+const struct dataplane_ops *dataplane_find(const char *name);
+
+/*
+ * Parse `text`, find the dataplane, check mode and options. 0, or -EINVAL/-ENOENT with a sentence.
+ * spec->mode is set to the default mode when none was given.
+ */
+int dataplane_open(struct spec *spec, const struct dataplane_ops **ops, const char *text, char *why,
+		   size_t why_bytes);
+
+#endif

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A deployment: one workload on one dataplane, running. Starts every process, holds the readiness
+ * barrier, watches, restarts, stops.
+ *
+ * Nothing stays behind, whoever dies: all children live in a PID namespace of the deployment whose
+ * init dies with the supervisor (PR_SET_PDEATHSIG), so the kernel ends the rest; network namespaces,
+ * veths, tmpfs, memfds, sockmaps and BPF programs have no names, so they end with their holders.
+ * Without the privilege for a PID namespace every child carries its own PR_SET_PDEATHSIG.
+ */
+#ifndef PERHOP_CHAIN_DEPLOY_H
+#define PERHOP_CHAIN_DEPLOY_H
+
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "chain/dataplane.h"
+#include "chain/pool.h"
+#include "chain/route.h"
+#include "chain/workload.h"
+
+enum service_mode { SERVICE_NONE, SERVICE_SLEEP, SERVICE_SPIN };
+enum placement { PLACE_FREE, PLACE_SAME_CORE, PLACE_CROSS_CORE };
+
+/* How to deploy; deploy_defaults fills it. */
+struct deploy_config {
+	struct sockaddr_in listen;  /* where clients connect; port 0: any free one */
+	enum service_mode service;
+	double service_scale;       /* of the published service times */
+	unsigned instances;         /* per function that is not `single` */
+	unsigned concurrency;       /* per instance */
+	uint32_t pool_buffers;
+	uint32_t buffer_bytes;
+	uint64_t request_timeout_ns;        /* gateway answers 504 after it; 0: never */
+	uint64_t seed;
+	enum placement placement;
+	bool restart;               /* restart instances that die (serve); else deploy_watch reports */
+	unsigned start_timeout_ms;  /* readiness barrier */
+};
+
+enum component_kind { COMPONENT_GATEWAY, COMPONENT_FUNCTION, COMPONENT_SIDECAR, COMPONENT_BROKER,
+		      COMPONENT_INGRESS, COMPONENT_INIT };
+
+/* A process of the deployment, ours or foreign (nginx). */
+struct component {
+	char name[48];              /* "gateway", "frontend", "frontend/sidecar", "broker"… */
+	enum component_kind kind;
+	instance_id instance;       /* it is, or belongs to; INSTANCE_NONE for none */
+	pid_t pid;                  /* 0 once it has ended */
+	uint64_t gone_cpu_ns;       /* CPU of earlier incarnations */
+	int status;                 /* waitpid's, when pid == 0 */
+};
+
+enum { COMPONENT_MAX = 160 };
+
+struct deployment {
+	const struct dataplane_ops *ops;
+	struct spec spec;
+	const struct application *app;
+	struct deploy_config config;
+	struct board *board;        /* shared by all processes */
+	struct pool *pool;          /* DP_SHARED_POOL; else NULL */
+	int listen_fd;              /* bound and listening in the caller's network namespace */
+	struct sockaddr_in address; /* where it listens */
+	struct component component[COMPONENT_MAX];
+	unsigned components;
+	int pidns_fd, home_pidns_fd;        /* -1 without a PID namespace */
+	void *priv;                 /* the dataplane's, made by setup */
+	char why[512];              /* the sentence that goes with the last error */
+};
+
+void deploy_defaults(struct deploy_config *c);
+
+/*
+ * Start `app` on `spec`. On 0, every component is ready and d->address answers. On -errno d->why
+ * says what failed; everything started has been stopped. `d` is the caller's; deploy_stop ends it.
+ */
+int deploy_start(struct deployment *d, const struct dataplane_ops *ops, const struct spec *spec,
+		 const struct application *app, const struct deploy_config *config);
+
+/*
+ * Look after the children without blocking; call it every ≤ 100 ms. Restarts or reports the dead.
+ * 0: all well (or restarted); -ECHILD: a component ended and is not to be restarted: d->why names it.
+ */
+int deploy_watch(struct deployment *d);
+
+/* Stop everything and free everything. Idempotent; safe after a failed start. */
+void deploy_stop(struct deployment *d);
+
+/*
+ * For a dataplane's hooks (parent): fork a child of the deployment, in its PID namespace, with
+ * PR_SET_PDEATHSIG, default signals and `name` as its comm. Returns 0 in the child, the pid in the
+ * parent (already listed as a component), or -errno.
+ */
+pid_t deploy_fork(struct deployment *d, const char *name, enum component_kind kind,
+		  instance_id instance);
+
+/* deploy_fork and exec `argv` after `before(arg)` (may be NULL) has returned 0 in the child. */
+pid_t deploy_exec(struct deployment *d, const char *name, enum component_kind kind,
+		  instance_id instance, char *const argv[], int (*before)(void *arg), void *arg);
+
+/* Why the last hook failed, for the user; a sentence without a newline. Returns `error`. */
+int deploy_error(struct deployment *d, int error, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* CPU time of component `i` so far, all its threads and earlier incarnations, ns; 0 when unknown. */
+uint64_t deploy_cpu_ns(const struct deployment *d, unsigned i);
+
+/* Function name of an instance ("gateway" for GATEWAY). */
+const char *deploy_instance_name(const struct deployment *d, instance_id id);
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * HTTP/1.1 as the gateway, the function servers and queue-proxy speak it: an incremental, bounded
+ * parser of untrusted bytes; the relocatable request and response that functions see; and writers.
+ *
+ * The parser copies nothing and allocates nothing: it reports slices of the caller's buffer.
+ * It accepts what RFC 9112 requires and refuses the ambiguous (obs-fold, two different
+ * Content-Lengths, Transfer-Encoding with Content-Length, bare LF inside a chunk, NUL in a header):
+ * these are how requests get smuggled past a proxy.
+ */
+#ifndef PERHOP_CHAIN_HTTP_H
+#define PERHOP_CHAIN_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum {
+	HTTP_HEAD_MAX = 16 << 10,   /* request line and header fields, bytes; more is a 431 */
+	HTTP_TARGET_MAX = 4 << 10,  /* request target; more is a 414 */
+	HTTP_FIELDS_MAX = 100,      /* header fields; more is a 431 */
+	HTTP_BODY_DEFAULT = 32 << 10, /* body; more is a 413, unless the pool's buffers hold more */
+};
+
+struct slice {
+	const char *at;
+	size_t length;
+};
+
+enum http_method { HTTP_GET = 1, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_DELETE, HTTP_OPTIONS,
+		   HTTP_PATCH };
+
+/* What http_parse found; slices point into the buffer that it was given. */
+struct http_head {
+	unsigned method;            /* requests: enum http_method */
+	unsigned status;            /* responses */
+	unsigned minor;             /* HTTP/1.minor: 0 or 1 */
+	struct slice target, path, query;   /* requests; query without '?', may be empty */
+	struct slice host, cookie, content_type, location, set_cookie;
+	/* Fields of the dataplanes' own protocol, see dataplanes/kernel/README.md. */
+	struct slice x_type, x_topic, x_position, x_status, x_outcome;
+	uint64_t content_length;    /* valid when !chunked */
+	bool has_length, chunked, keep_alive, expect_continue;
+	size_t head_bytes;          /* of the buffer: the body starts here */
+};
+
+/*
+ * Parse a head at `buf`. Returns its bytes when complete, 0 when more bytes are needed, or minus
+ * the HTTP status to refuse it with (-400, -413, -414, -431, -501, -505).
+ */
+int http_parse_request(struct http_head *h, const char *buf, size_t length);
+int http_parse_response(struct http_head *h, const char *buf, size_t length);
+
+/* State of a chunked body being decoded; start from zeroes. */
+struct http_chunks {
+	unsigned state;
+	uint64_t left;              /* bytes of the current chunk */
+	uint64_t total;             /* decoded so far */
+	unsigned line;              /* bytes of the current size line or trailer */
+};
+
+/*
+ * Decode chunked bytes from `in` into `out` (may be the same memory: it shrinks in place).
+ * *used and *made say how far it got. 1 when the body is complete, 0 for more, or minus a status;
+ * bodies over `limit` bytes give -413.
+ */
+int http_dechunk(struct http_chunks *c, const char *in, size_t length, char *out, size_t *used,
+		 size_t *made, uint64_t limit);
+
+/*
+ * The request as a function sees it, at the start of a payload: offsets are from this struct, so
+ * that it means the same in every process. Strings are NUL-terminated besides.
+ */
+struct http_part {
+	uint32_t offset, length;
+};
+
+struct http_request {
+	uint16_t method;
+	uint16_t reserved;
+	struct http_part path, query, cookie, content_type, host, body;
+	char data[];
+};
+
+/* The response likewise. `fields` are whole "Name: value\r\n" lines (Set-Cookie, Location…). */
+struct http_response {
+	uint16_t status;
+	uint16_t reserved;
+	struct http_part content_type, fields, body;
+	char data[];
+};
+
+/* Bytes of a part; NULL when it does not lie within `length` bytes from `base` (untrusted). */
+const char *http_part(const void *base, size_t length, struct http_part part);
+
+/*
+ * Build a struct http_request at `out` from a parsed head and its body. Returns its bytes, or
+ * -EMSGSIZE. The body may already be in place: `body` may point into `out` where it belongs.
+ */
+ssize_t http_request_build(void *out, size_t room, const struct http_head *h, const char *body,
+			   size_t body_length);
+
+/* Is `r`, `length` bytes from another process, a sound request or response? 0 or -EBADMSG. */
+int http_request_check(const struct http_request *r, size_t length);
+int http_response_check(const struct http_response *r, size_t length);
+
+/* Builder for functions: begin, append, end. Overflow is remembered and reported by end. */
+struct http_writer {
+	struct http_response *response;
+	size_t room, used;
+	bool overflow;
+};
+void http_begin(struct http_writer *w, void *payload, size_t room, unsigned status,
+		const char *content_type);
+void http_field(struct http_writer *w, const char *name, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));          /* before the first byte of the body */
+void http_bytes(struct http_writer *w, const void *bytes, size_t n);
+void http_text(struct http_writer *w, const char *text);
+void http_format(struct http_writer *w, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+void http_escape(struct http_writer *w, const char *text, size_t n);   /* HTML: & < > " ' */
+/* Payload bytes, or -EMSGSIZE. */
+ssize_t http_end(struct http_writer *w);
+
+/*
+ * Wire form. A response's head (everything up to the body) into `out`: returns bytes or -EMSGSIZE;
+ * the body is sent from where it lies. `extra` are whole field lines, may be "".
+ */
+ssize_t http_write_response_head(char *out, size_t room, unsigned status, struct slice content_type,
+				 struct slice fields, const char *extra, size_t body_length,
+				 bool keep_alive);
+ssize_t http_write_request_head(char *out, size_t room, const char *method, const char *target,
+				size_t target_length, const char *host, const char *extra,
+				size_t body_length);
+const char *http_reason(unsigned status);
+const char *http_method_name(unsigned method);
+
+/*
+ * Form and query fields: the value of `name` in `text` ("a=1&b=2"), percent-decoded into `out`
+ * with a NUL. Returns its length, or -ENOENT, -EMSGSIZE, -EBADMSG (bad escapes, NUL).
+ */
+ssize_t http_form_value(const char *text, size_t length, const char *name, char *out, size_t room);
+
+/* Value of a cookie in a Cookie field, likewise. */
+ssize_t http_cookie_value(const char *text, size_t length, const char *name, char *out, size_t room);
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One pool per chain: equal buffers in an anonymous, sealed memfd. It has no name in any file
+ * system, so nothing is left after kill -9 and nobody who was not handed the descriptor can map it.
+ *
+ * Each buffer has one owner at a time. Handing it over changes the owner and the generation in one
+ * compare-and-swap, so that a descriptor works exactly once, for exactly one receiver:
+ *
+ *     free --alloc--> owned by A, gen g --describe(B)--> owned by B, gen g+1 --accept--> ... --free-->
+ *
+ * A forged, replayed, misaligned or foreign descriptor fails pool_accept and is counted.
+ */
+#ifndef PERHOP_CHAIN_POOL_H
+#define PERHOP_CHAIN_POOL_H
+
+#include <stdint.h>
+
+#include "chain/message.h"
+
+/* The reference to a message that travels between processes. 16 bytes, as in the SPRIGHT paper §3.2.1. */
+struct descriptor {
+	uint32_t target;            /* instance_id of the receiver: what SK_MSG looks up */
+	uint32_t generation;
+	uint32_t offset;            /* of the buffer in the pool */
+	uint32_t length;            /* of the buffer's used part; bounds what a receiver may read */
+};
+_Static_assert(sizeof(struct descriptor) == 16, "the paper's descriptor has 16 bytes");
+
+struct pool;
+
+enum pool_flags {
+	POOL_SHARED = 1 << 0,       /* memfd, shared by fork; else private to this process */
+	POOL_HUGEPAGES = 1 << 1,    /* take hugepages when there are any, else fall back */
+};
+
+/*
+ * Create a pool of `buffers` buffers of `buffer_bytes` each (a power of two ≥ 4096).
+ * Returns 0 and a pool the caller owns, or -EINVAL, -ENOMEM, -errno of memfd_create.
+ */
+int pool_create(struct pool **out, uint32_t buffers, uint32_t buffer_bytes, unsigned flags);
+
+/* Unmap and close in this process; the last process to do so frees the memory. NULL is fine. */
+void pool_destroy(struct pool *p);
+
+/* A free buffer, initialised as an empty message owned by `owner`; NULL when all are in use. */
+struct message *pool_alloc(struct pool *p, instance_id owner);
+
+/* Give a buffer back. 0, or -EPERM when `owner` does not own it (counted as refused). */
+int pool_free(struct pool *p, struct message *m, instance_id owner);
+
+/*
+ * Hand `m` from `from` to `to` and describe it in *d. After 0 the caller must not touch `m`.
+ * -EPERM when `from` does not own it.
+ */
+int pool_describe(struct pool *p, struct message *m, instance_id from, instance_id to,
+		  struct descriptor *d);
+
+/* Take a hand-over back that could not be delivered. 0 or -EPERM. */
+int pool_undescribe(struct pool *p, const struct descriptor *d, instance_id from);
+
+/*
+ * The message that a received descriptor stands for. 0, or -EBADMSG (out of bounds, misaligned,
+ * stale generation, not for `self`, or an unsound message): the descriptor is counted and dropped.
+ */
+int pool_accept(struct pool *p, const struct descriptor *d, instance_id self, struct message **out);
+
+/*
+ * Buffers owned by `dead` belong to `heir` now, and `each` is called for every one. For the gateway,
+ * after the supervisor has seen an instance die. Returns how many.
+ */
+uint32_t pool_reclaim(struct pool *p, instance_id dead, instance_id heir,
+		      void (*each)(void *arg, struct message *m), void *arg);
+
+uint32_t pool_buffers(const struct pool *p);
+uint32_t pool_buffer_bytes(const struct pool *p);
+uint32_t pool_in_use(const struct pool *p);         /* now, all owners */
+uint64_t pool_refused(const struct pool *p);        /* descriptors and frees refused so far */
+uint32_t pool_index(const struct pool *p, const struct message *m);
+int pool_fd(const struct pool *p);                  /* its memfd, or -1 for a private pool */
+void *pool_base(const struct pool *p);              /* first buffer */
+unsigned pool_page_kib(const struct pool *p);       /* 4 or 2048: pages that back it */
+
+#endif

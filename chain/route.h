@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Direct function routing (SPRIGHT §3.2.3): the table, in shared memory, that tells a function where
+ * a message goes next, and the board where instances show their state and residual capacity.
+ *
+ * The paper's key is (topic, current function). That cannot express its own Table 4, whose Ch-1
+ * leaves function 4 for 1, for 9's return, for 4 itself and for 5; so the position in the sequence
+ * is part of the key. See docs/findings.md.
+ */
+#ifndef PERHOP_CHAIN_ROUTE_H
+#define PERHOP_CHAIN_ROUTE_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "chain/message.h"
+
+enum instance_state {
+	INSTANCE_ABSENT = 0,
+	INSTANCE_STARTING,
+	INSTANCE_READY,
+	INSTANCE_DRAINING,          /* takes no new invocations, finishes what it has */
+	INSTANCE_DEAD,
+};
+
+enum {
+	CONCURRENCY_DEFAULT = 32,   /* requests a function handles at a time (SPRIGHT §4.2) */
+	BACKLOG_DEFAULT = 1024,     /* invocations that may wait at one instance; then 503 */
+};
+
+/* One line of the board per instance; written by its own process except where noted. */
+struct instance_line {
+	alignas(64) _Atomic uint32_t state;         /* enum instance_state; DEAD by the supervisor */
+	_Atomic uint32_t pid;                       /* by the supervisor */
+	function_id function;                       /* by the supervisor, before any child exists */
+	uint16_t concurrency;
+	uint32_t backlog;
+	_Atomic uint32_t incarnation;               /* counts restarts; by the supervisor */
+	alignas(64) _Atomic int32_t load;           /* invocations assigned and not finished: senders add */
+	alignas(64) _Atomic uint64_t handled;       /* invocations finished */
+	_Atomic uint64_t failed;                    /* of these, FAIL or undeliverable */
+	_Atomic uint64_t refused;                   /* bad messages dropped */
+	_Atomic uint64_t busy_ns;                   /* time inside handlers, when metered */
+	_Atomic uint64_t turns;                     /* event-loop turns that did work */
+};
+
+struct board {
+	uint32_t instances;         /* lines in use, the gateway's included */
+	uint32_t functions;
+	uint32_t topics;
+	_Atomic uint32_t stop;      /* set by the supervisor: all leave their loops */
+	struct {
+		_Atomic uint32_t length;
+		function_id function[SEQUENCE_MAX];
+	} sequence[TOPIC_MAX];
+	struct {                    /* instances of each function */
+		uint32_t count;
+		instance_id at[INSTANCE_MAX];
+	} of[FUNCTION_MAX];
+	struct instance_line line[INSTANCE_MAX];
+};
+
+/* Where FORWARD from `current` leads: the next function, or FUNCTION_NONE: reply to the client. */
+function_id route_next(const struct board *b, uint16_t topic, function_id current,
+		       unsigned position);
+
+/* Replace the sequence of `topic` while requests run; in-flight ones may see either. 0 or -EINVAL. */
+int route_update(struct board *b, uint16_t topic, const function_id *sequence, unsigned length);
+
+/*
+ * The ready instance of `function` with the greatest residual capacity (ties rotate), its load
+ * raised by one. INSTANCE_NONE with *why = -EPIPE (none alive) or -EAGAIN (all at their backlog).
+ */
+instance_id route_pick(struct board *b, function_id function, int *why);
+
+/* The invocation given by route_pick has ended (or was not delivered). */
+void route_done(struct board *b, instance_id instance);
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * An application as a dataplane is measured with it: functions, chains, codec, and the user model
+ * that the load generator plays. A workload knows nothing of dataplanes, audit or records.
+ */
+#ifndef PERHOP_CHAIN_WORKLOAD_H
+#define PERHOP_CHAIN_WORKLOAD_H
+
+#include <stdbool.h>
+
+#include "chain/codec.h"
+#include "chain/function.h"
+#include "chain/spec.h"
+
+/* A topic: either a fixed sequence (FORWARD), or a head function that CALLs what it needs. */
+struct chain {
+	const char *name;           /* e.g. "ch1", "web"; the record's key for per-chain results */
+	const char *path;           /* URL prefix that selects it at the gateway: longest wins */
+	const function_id *sequence;
+	unsigned length;            /* ≥ 1; [0] is the head */
+};
+
+/* One request of a user. Buffers belong to the generator. */
+struct user_request {
+	unsigned chain;             /* index into application.chains: whose histogram it counts in */
+	char *out;                  /* HTTP/1.1 request bytes are written here… */
+	size_t room;                /* …at most so many */
+	size_t length;              /* bytes written */
+};
+
+/*
+ * The user model: what simulated users ask for. Pure functions of their own state and random
+ * stream, so that the same seed gives the same requests on every dataplane.
+ */
+struct user_model {
+	size_t user_bytes;          /* state of one user, zeroed at start */
+	const struct application *app;      /* set by configure */
+	/* Write the user's next request. 0, or -errno. `random`: the user's own stream, for random_next. */
+	int (*next)(void *user, uint64_t *random, struct user_request *rq);
+	/* Look at a response (cookies); `ok` is whether this answer counts as a success. */
+	void (*response)(void *user, const char *head, size_t head_length, const char *body,
+			 size_t body_length, unsigned status, bool *ok);
+	unsigned think_lo_ms, think_hi_ms;  /* the upstream generator's think time, uniform */
+};
+
+/* A workload configured by its spec. */
+struct application {
+	struct spec spec;
+	const struct function *const *functions;    /* function_id is the index */
+	unsigned n_functions;
+	const struct chain *chains; /* topic is the index */
+	unsigned n_chains;
+	const struct codec *codec;
+	const struct user_model *users;
+	void *private;              /* the workload's own, freed by release */
+};
+
+struct workload {
+	const char *name, *summary;
+	const char *modes;          /* "" or "web|ch1|…": what may follow the colon */
+	const struct option_spec *options;
+	/* Fill *app from app->spec (already checked). 0, or -EINVAL with a sentence in `why`. */
+	int (*configure)(struct application *app, char *why, size_t why_bytes);
+	void (*release)(struct application *app);   /* optional */
+};
+
+/* All workloads, NULL-terminated (workloads/registry.c). */
+extern const struct workload *const workloads[];
+
+/* Parse `text`, find the workload, configure it. 0, or -EINVAL/-ENOENT with a sentence in `why`. */
+int application_open(struct application *app, const struct workload **found, const char *text,
+		     char *why, size_t why_bytes);
+
+#endif

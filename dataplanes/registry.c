@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The dataplanes there are. Adding one: its folder, and a line in each list here. */
+#include <stddef.h>
+
+#include "chain/dataplane.h"
+
+extern const struct dataplane_ops dataplane_null;
+extern const struct dataplane_ops dataplane_kernel;
+extern const struct dataplane_ops dataplane_skmsg;
+
+const struct dataplane_ops *const dataplanes[] = {
+	&dataplane_null,
+	&dataplane_kernel,
+	&dataplane_skmsg,
+	NULL,
+};

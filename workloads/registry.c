@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The workloads there are. Adding one: its folder, and a line in each list here. */
+#include <stddef.h>
+
+#include "chain/workload.h"
+
+extern const struct workload workload_boutique;
+extern const struct workload workload_echo;
+
+const struct workload *const workloads[] = {
+	&workload_boutique,
+	&workload_echo,
+	NULL,
+};
