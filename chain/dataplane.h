@@ -54,6 +54,7 @@ struct dataplane_ops {
 	const char *name, *summary;
 	const char *modes;          /* "" or "knative|http": what may follow the colon; first = default */
 	uint32_t flags;
+	uint32_t (*flags_of)(const struct spec *spec);  /* optional: flags that depend on the mode */
 	const struct option_spec *options;
 
 	/* Can `spec` run on this machine? Cheap, changes nothing, called at any time. */
@@ -98,6 +99,12 @@ struct dataplane_ops {
 	int (*recv)(struct endpoint *ep, struct message **batch, int max);
 
 	/*
+	 * Optional: the same for a process that waits for nothing else; may sleep up to `timeout_ns`
+	 * (-1: until something comes or a signal). Saves the epoll_wait of every turn.
+	 */
+	int (*recv_wait)(struct endpoint *ep, struct message **batch, int max, int64_t timeout_ns);
+
+	/*
 	 * Optional: the caller is about to sleep on poll_fd. Returns true when messages came in the
 	 * meantime and it must not. Rings announce here that they need a wake.
 	 */
@@ -106,7 +113,7 @@ struct dataplane_ops {
 	/* Optional: awake again, whatever woke it. */
 	void (*disarm)(struct endpoint *ep);
 
-	void (*detach)(struct endpoint *ep);        /* child, optional: orderly end */
+	void (*detach)(struct endpoint *ep);        /* child, optional; also after a failed attach */
 	void (*teardown)(struct deployment *d);     /* parent: undo setup; also after its failure */
 
 	/* Optional: add the dataplane's own counters to `report` (a json_t object of jansson). */
@@ -115,6 +122,12 @@ struct dataplane_ops {
 
 /* All dataplanes, NULL-terminated (dataplanes/registry.c). */
 extern const struct dataplane_ops *const dataplanes[];
+
+/* The flags of `ops` as `spec` configures it. */
+static inline uint32_t dataplane_flags(const struct dataplane_ops *ops, const struct spec *spec)
+{
+	return ops->flags_of ? ops->flags_of(spec) : ops->flags;
+}
 
 /* The dataplane called `name`, or NULL. */
 const struct dataplane_ops *dataplane_find(const char *name);

@@ -68,6 +68,11 @@ struct deployment {
 	struct component component[COMPONENT_MAX];
 	unsigned components;
 	int pidns_fd, home_pidns_fd;        /* -1 without a PID namespace */
+	int lifeline_fd;            /* closed by the supervisor's end: init goes with it */
+	bool set_up;                /* ops->setup was called, so teardown must be */
+	unsigned restarts;          /* instances that died and were started again */
+	uint32_t flags;             /* enum dataplane_flags, as configured */
+	int wake_fd;                /* eventfd: wakes the gateway when the board has changed */
 	void *priv;                 /* the dataplane's, made by setup */
 	char why[512];              /* the sentence that goes with the last error */
 };

@@ -40,7 +40,7 @@ enum {
 enum message_kind {
 	MESSAGE_INVOKE = 1,         /* run `function` on the payload: first hop, or FORWARD */
 	MESSAGE_CALL,               /* run `function`; somebody waits for its answer */
-	MESSAGE_ANSWER,             /* resume `function` at stack[depth].step with the answer */
+	MESSAGE_ANSWER,             /* resume the innermost frame with the answer */
 	MESSAGE_REPLY,              /* for the gateway: the client's response */
 };
 
@@ -61,7 +61,7 @@ struct frame {
 	instance_id instance;
 	uint16_t step;              /* invocation.step when it is resumed */
 	uint16_t reserved;
-	uint32_t locals;            /* bytes of its locals, at the arena's end above its callees' */
+	uint32_t locals;            /* bytes of its locals, a multiple of 64 */
 };
 
 struct message {

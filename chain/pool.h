@@ -60,7 +60,10 @@ int pool_undescribe(struct pool *p, const struct descriptor *d, instance_id from
 
 /*
  * The message that a received descriptor stands for. 0, or -EBADMSG (out of bounds, misaligned,
- * stale generation, not for `self`, or an unsound message): the descriptor is counted and dropped.
+ * stale generation, not for `self`): the descriptor is counted as refused and dropped.
+ *
+ * A message whose header is unsound comes back emptied, with function FUNCTION_NONE and status 500:
+ * the buffer is the receiver's now, and the client still gets an answer.
  */
 int pool_accept(struct pool *p, const struct descriptor *d, instance_id self, struct message **out);
 

@@ -35,7 +35,8 @@ struct instance_line {
 	function_id function;                       /* by the supervisor, before any child exists */
 	uint16_t concurrency;
 	uint32_t backlog;
-	_Atomic uint32_t incarnation;               /* counts restarts; by the supervisor */
+	_Atomic uint32_t incarnation;               /* counts starts; by the supervisor */
+	_Atomic uint32_t reclaimed;                 /* incarnation whose buffers the gateway took back */
 	alignas(64) _Atomic int32_t load;           /* invocations assigned and not finished: senders add */
 	alignas(64) _Atomic uint64_t handled;       /* invocations finished */
 	_Atomic uint64_t failed;                    /* of these, FAIL or undeliverable */
@@ -68,7 +69,7 @@ function_id route_next(const struct board *b, uint16_t topic, function_id curren
 int route_update(struct board *b, uint16_t topic, const function_id *sequence, unsigned length);
 
 /*
- * The ready instance of `function` with the greatest residual capacity (ties rotate), its load
+ * The ready instance of `function` with the greatest residual capacity, its load
  * raised by one. INSTANCE_NONE with *why = -EPIPE (none alive) or -EAGAIN (all at their backlog).
  */
 instance_id route_pick(struct board *b, function_id function, int *why);

@@ -33,7 +33,7 @@ struct runtime_guest {
 int runtime_open(struct runtime **out, struct deployment *d, instance_id self,
 		 const struct runtime_guest *guest);
 
-/* Run until board->stop or a fatal error. 0 or -errno. */
+/* Run until board->stop, SIGTERM or a fatal error. 0 or -errno. */
 int runtime_loop(struct runtime *r);
 
 void runtime_close(struct runtime *r);

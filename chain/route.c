@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+
+#include "chain/route.h"
+
+function_id route_next(const struct board *b, uint16_t topic, function_id current,
+		       unsigned position)
+{
+	uint32_t length;
+
+	if (topic >= b->topics)
+		return FUNCTION_NONE;
+	length = atomic_load_explicit(&b->sequence[topic].length, memory_order_acquire);
+	if (length > SEQUENCE_MAX || position + 1 >= length ||
+	    b->sequence[topic].function[position] != current)
+		return FUNCTION_NONE;
+	return b->sequence[topic].function[position + 1];
+}
+
+int route_update(struct board *b, uint16_t topic, const function_id *sequence, unsigned length)
+{
+	if (topic >= TOPIC_MAX || !length || length > SEQUENCE_MAX)
+		return -EINVAL;
+	for (unsigned i = 0; i < length; i++)
+		if (sequence[i] >= b->functions)
+			return -EINVAL;
+	/* Shortened first: a reader in between ends its chain early, it never takes a wrong hop. */
+	atomic_store_explicit(&b->sequence[topic].length, 0, memory_order_release);
+	for (unsigned i = 0; i < length; i++)
+		b->sequence[topic].function[i] = sequence[i];
+	atomic_store_explicit(&b->sequence[topic].length, length, memory_order_release);
+	return 0;
+}
+
+/* Invocations that `line` can still take at once; negative when some wait already. */
+static int32_t residual(struct instance_line *line)
+{
+	return line->concurrency - atomic_load_explicit(&line->load, memory_order_relaxed);
+}
+
+instance_id route_pick(struct board *b, function_id function, int *why)
+{
+	instance_id best = INSTANCE_NONE;
+	int32_t most = INT32_MIN;
+	uint32_t count;
+
+	*why = -EPIPE;
+	if (function >= b->functions)
+		return INSTANCE_NONE;
+	count = b->of[function].count;
+	for (uint32_t i = 0; i < count; i++) {
+		instance_id id = b->of[function].at[i];
+		int32_t left;
+
+		if (atomic_load_explicit(&b->line[id].state, memory_order_acquire) != INSTANCE_READY)
+			continue;
+		left = residual(&b->line[id]);
+		if (left <= -(int32_t)b->line[id].backlog) {
+			*why = -EAGAIN;
+			continue;
+		}
+		if (left > most) {
+			most = left;
+			best = id;
+		}
+	}
+	if (best != INSTANCE_NONE)
+		atomic_fetch_add_explicit(&b->line[best].load, 1, memory_order_relaxed);
+	return best;
+}
+
+void route_done(struct board *b, instance_id instance)
+{
+	_Atomic int32_t *load = &b->line[instance].load;
+
+	/* Where a broker picks the instance nobody raised the load: it stays at zero. */
+	if (atomic_fetch_sub_explicit(load, 1, memory_order_relaxed) <= 0)
+		atomic_fetch_add_explicit(load, 1, memory_order_relaxed);
+}
