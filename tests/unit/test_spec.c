@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "chain/spec.h"
+
+static const struct option_spec options[] = {
+	{ "sidecar", "none|nginx|queue-proxy", "nginx", "what stands before a function" },
+	{ "workers", "1..8", "1", "nginx workers" },
+	{ "tag", "TEXT", "", "anything" },
+	{ NULL },
+};
+
+static char why[256];
+
+static void names_modes_and_options_are_told_apart(void **state)
+{
+	struct spec s;
+
+	(void)state;
+	assert_int_equal(spec_parse(&s, "kernel:knative,sidecar=none,workers=3", why, sizeof(why)), 0);
+	assert_string_equal(s.name, "kernel");
+	assert_string_equal(s.mode, "knative");
+	assert_int_equal(spec_check(&s, options, why, sizeof(why)), 0);
+	assert_string_equal(spec_value(&s, options, "sidecar"), "none");
+	assert_int_equal(spec_number(&s, options, "workers"), 3);
+	assert_int_equal(spec_parse(&s, "null", why, sizeof(why)), 0);
+	assert_string_equal(s.mode, "");
+	assert_string_equal(spec_value(&s, options, "sidecar"), "nginx");
+}
+
+static void what_is_not_a_spec_is_refused_with_a_reason(void **state)
+{
+	static const char *const bad[] = {
+		"", ":", "a:", "a:,b=1", "a,", "a,b", "a,b=", "a,=1", "a b", "a,b=1,", "a/b", "a:b:c",
+		"a,k1=1,k2=1,k3=1,k4=1,k5=1,k6=1,k7=1,k8=1,k9=1,k10=1,k11=1,k12=1,k13=1,k14=1,k15=1,"
+		"k16=1,k17=1",
+	};
+	struct spec s;
+	char text[600];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		why[0] = '\0';
+		assert_int_equal(spec_parse(&s, bad[i], why, sizeof(why)), -EINVAL);
+		assert_true(why[0]);
+	}
+	memset(text, 'a', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	assert_int_equal(spec_parse(&s, text, why, sizeof(why)), -EINVAL);
+}
+
+static void options_that_do_not_exist_or_do_not_fit_are_refused(void **state)
+{
+	static const char *const bad[] = {
+		"k,colour=red", "k,sidecar=envoyy", "k,sidecar=ngin", "k,workers=0", "k,workers=9",
+		"k,workers=1x", "k,workers=99999999999999999999", "k,workers=1,workers=2",
+	};
+	struct spec s;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(spec_parse(&s, bad[i], why, sizeof(why)), 0);
+		assert_int_equal(spec_check(&s, options, why, sizeof(why)), -EINVAL);
+	}
+	assert_int_equal(spec_parse(&s, "k,sidecar=queue-proxy,tag=x/y", why, sizeof(why)), 0);
+	assert_int_equal(spec_check(&s, options, why, sizeof(why)), 0);
+	assert_int_equal(spec_check(&s, NULL, why, sizeof(why)), -EINVAL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(names_modes_and_options_are_told_apart),
+		cmocka_unit_test(what_is_not_a_spec_is_refused_with_a_reason),
+		cmocka_unit_test(options_that_do_not_exist_or_do_not_fit_are_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
