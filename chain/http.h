@@ -119,11 +119,12 @@ const char *http_part(const void *base, size_t length, struct http_part part);
  * Build a struct http_request at `out` from a parsed head and its body. Returns its bytes, or
  * -EMSGSIZE. The body may already be in place: `body` may point into `out` where it belongs. With
  * body == NULL, `body_length` bytes of room are kept for a body that is yet to come: write it at
- * body.offset, and call http_request_end with its true length (at most what was kept).
+ * body.offset (the result - 1 - `body_length`), and call http_request_end with its true length (at
+ * most what was kept). It takes the offset from the caller: memory that others can write is not asked.
  */
 ssize_t http_request_build(void *out, size_t room, const struct http_head *h, const char *body,
 			   size_t body_length);
-ssize_t http_request_end(struct http_request *r, size_t body_length);
+ssize_t http_request_end(struct http_request *r, size_t body_offset, size_t body_length);
 
 /*
  * Build a struct http_response at `out` from a parsed head, the `head` bytes it was parsed from, and

@@ -54,7 +54,7 @@ ssize_t http_form_value(const char *text, size_t length, const char *name, char 
 			stop = end;
 		equals = memchr(at, '=', (size_t)(stop - at));
 		if (!spells(at, equals ? equals : stop, name)) {
-			at = stop + 1;
+			at = stop < end ? stop + 1 : end;
 			continue;
 		}
 		for (value = equals ? equals + 1 : stop; value < stop; n++) {
@@ -86,7 +86,7 @@ ssize_t http_cookie_value(const char *text, size_t length, const char *name, cha
 
 		if (!stop)
 			stop = end;
-		next = stop + 1;
+		next = stop < end ? stop + 1 : end;
 		while (at < stop && (*at == ' ' || *at == '\t'))
 			at++;
 		while (stop > at && (stop[-1] == ' ' || stop[-1] == '\t'))

@@ -55,15 +55,14 @@ ssize_t http_request_build(void *out, size_t room, const struct http_head *h, co
 		return -EMSGSIZE;
 	if (body)
 		memmove((char *)out + used, body, body_length);
-	r->body.offset = (uint32_t)used;
-	return http_request_end(r, body_length);
+	return http_request_end(r, used, body_length);
 }
 
-ssize_t http_request_end(struct http_request *r, size_t body_length)
+ssize_t http_request_end(struct http_request *r, size_t body_offset, size_t body_length)
 {
-	r->body.length = (uint32_t)body_length;
-	((char *)r)[r->body.offset + body_length] = '\0';
-	return (ssize_t)(r->body.offset + body_length + 1);
+	r->body = (struct http_part){ (uint32_t)body_offset, (uint32_t)body_length };
+	((char *)r)[body_offset + body_length] = '\0';
+	return (ssize_t)(body_offset + body_length + 1);
 }
 
 /* Is the part within the data and followed by a NUL? Works on a copy of the header: read once. */
