@@ -22,7 +22,7 @@ from typing import Any, Mapping, Sequence
 
 PROFILES = ("smoke", "quick", "paper")
 NAME = re.compile(r"^[a-z0-9][a-z0-9.-]{0,47}$")
-THINK = re.compile(r"^\d+(\.\d+)?(:\d+(\.\d+)?)?$")
+THINK = re.compile(r"^\d+(:\d+)?$")
 CELL_MAX = 20000
 
 # Key of a point -> how `perhop run` takes it. Values are checked by _settings.
@@ -163,7 +163,7 @@ def _settings(merged: Mapping[str, str], where: str) -> dict[str, str]:
                 raise ConfError(f"{where}: {key} = {value}: {'a whole number ' if key in WHOLE else ''}"
                                 f"from {low:g} to {high:g}")
         if key == "think_ms" and not THINK.match(value):
-            raise ConfError(f"{where}: think_ms = {value}: milliseconds, or LO:HI")
+            raise ConfError(f"{where}: think_ms = {value}: whole milliseconds, or LO:HI")
         out[key] = value
     return out
 
