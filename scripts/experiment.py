@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""experiment.conf: what one figure needs to be measured, and the plan made of several of them.
+
+    [experiment]   title, artifact (published ones it reproduces), baseline and headline for tables
+    [system.NAME]  name (as printed), dataplane (its spec), overrides
+    [point.NAME]   a load point: title, users, think_ms, model, rate, service…
+    [profile.NAME] duration_s, warmup_s, reps, points, systems of smoke, quick and paper
+    [profile.NAME.POINT]  what this profile changes at that point
+
+A folder of paper-figs/ with such a file is an experiment; nothing else has to know of it.
+"""
+from __future__ import annotations
+
+import configparser
+import hashlib
+import json
+import random
+import re
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Mapping, Sequence
+
+PROFILES = ("smoke", "quick", "paper")
+NAME = re.compile(r"^[a-z0-9][a-z0-9.-]{0,47}$")
+THINK = re.compile(r"^\d+(:\d+)?$")
+CELL_MAX = 20000
+
+# Key of a point -> how `perhop run` takes it. Values are checked by _settings.
+FLAGS: Mapping[str, str] = {
+    "users": "-c", "rate": "--rate", "think_ms": "--think", "spawn_per_sec": "--spawn",
+    "service": "--service", "service_scale": "--service-scale", "warmup_s": "--warmup",
+    "duration_s": "-t", "wait": "--wait", "placement": "--placement", "instances": "--instances",
+}
+DEFAULTS: Mapping[str, str] = {
+    "model": "closed", "users": "1", "think_ms": "0", "keep_alive": "yes", "service": "none",
+    "service_scale": "1", "warmup_s": "1", "duration_s": "3", "reps": "3",
+}
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "model": ("closed", "constant", "poisson"), "keep_alive": ("yes", "no"),
+    "service": ("none", "sleep", "spin"), "wait": ("spin", "block", "adaptive", "yield"),
+    "placement": ("free", "same-core", "cross-core"),
+}
+NUMBERS: Mapping[str, tuple[float, float]] = {      # inclusive ranges
+    "users": (1, 100000), "rate": (0.001, 1e8), "spawn_per_sec": (0, 1e6), "service_scale": (0, 1e6),
+    "warmup_s": (0, 3600), "duration_s": (0.1, 86400), "reps": (1, 1000), "instances": (1, 64),
+}
+WHOLE = ("users", "spawn_per_sec", "reps", "instances")
+
+
+class ConfError(ValueError):
+    """An experiment.conf that cannot be used; the message names file and section."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run to do: a system at a load point, one repetition."""
+
+    experiment: str
+    system: str
+    point: str
+    rep: int
+    dataplane: str
+    workload: str
+    settings: Mapping[str, str] = field(hash=False)
+
+    @property
+    def label(self) -> str:
+        """experiment/system/point/rep: the cell's name in records and on resuming."""
+        return f"{self.experiment}/{self.system}/{self.point}/{self.rep}"
+
+    @property
+    def load_s(self) -> float:
+        """Seconds under load: warm-up and measured part."""
+        return float(self.settings["warmup_s"]) + float(self.settings["duration_s"])
+
+    def arguments(self, seed: int) -> list[str]:
+        """Arguments of `perhop run`. The seed depends on the repetition alone: systems see the same
+        requests, repetitions see different ones."""
+        args = ["run", "-d", self.dataplane, "-w", self.workload]
+        for key, flag in FLAGS.items():
+            if key in self.settings:
+                args += [flag, self.settings[key]]
+        if self.settings["model"] != "closed":
+            args += ["--arrivals", self.settings["model"]]
+        if self.settings["keep_alive"] == "no":
+            args.append("--close")
+        return args + ["--reps", "1", "--seed", str(seed * 1000 + self.rep), "--json"]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A parsed experiment.conf."""
+
+    folder: Path
+    title: str
+    artifacts: tuple[str, ...]
+    workload: str
+    baseline: str               # system that ratios of the tables refer to
+    headline: str               # point of the headline table
+    systems: Mapping[str, Mapping[str, str]]
+    points: Mapping[str, Mapping[str, str]]
+    profiles: Mapping[str, Mapping[str, str]]
+    overrides: Mapping[tuple[str, str], Mapping[str, str]]
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.folder.name
+
+    def system_name(self, system: str) -> str:
+        """As printed in figures and tables."""
+        return self.systems.get(system, {}).get("name", system)
+
+    def point_title(self, point: str) -> str:
+        """As printed in figures and tables."""
+        return self.points.get(point, {}).get("title", point)
+
+    def cells(self, profile: str) -> list[Cell]:
+        """Every run of a profile, unshuffled."""
+        chosen = self.profiles.get(profile)
+        if chosen is None:
+            return []
+        out = []
+        for point in _words(chosen.get("points", "")) or list(self.points):
+            for system in _words(chosen.get("systems", "")) or list(self.systems):
+                merged = {**DEFAULTS, **_loads(chosen), **self.points[point], **self.systems[system],
+                          **self.overrides.get((profile, point), {})}
+                workload = merged.get("workload", self.workload)
+                settings = _settings(merged, f"{self.name}: {system} at {point}")
+                if settings["model"] != "closed":
+                    for key in ("think_ms", "spawn_per_sec"):
+                        settings.pop(key, None)
+                    if "rate" not in settings:
+                        raise ConfError(f"{self.name}: point {point}: an open loop needs a rate")
+                for rep in range(int(settings.pop("reps"))):
+                    out.append(Cell(self.name, system, point, rep, merged["dataplane"], workload, settings))
+        return out
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in re.split(r"[,\s]+", text) if word]
+
+
+def _loads(section: Mapping[str, str]) -> dict[str, str]:
+    """The keys of a profile that are settings of its cells."""
+    return {k: v for k, v in section.items() if k not in ("points", "systems")}
+
+
+def _settings(merged: Mapping[str, str], where: str) -> dict[str, str]:
+    """The load settings of a cell, checked. ConfError on a bad value."""
+    out = {}
+    for key in sorted({*FLAGS, *DEFAULTS} & set(merged)):
+        value = merged[key]
+        if key in CHOICES and value not in CHOICES[key]:
+            raise ConfError(f"{where}: {key} = {value}: one of {', '.join(CHOICES[key])}")
+        if key in NUMBERS:
+            low, high = NUMBERS[key]
+            try:
+                number = float(value)
+            except ValueError as error:
+                raise ConfError(f"{where}: {key} = {value}: not a number") from error
+            if not low <= number <= high or (key in WHOLE and number != int(number)):
+                raise ConfError(f"{where}: {key} = {value}: {'a whole number ' if key in WHOLE else ''}"
+                                f"from {low:g} to {high:g}")
+        if key == "think_ms" and not THINK.match(value):
+            raise ConfError(f"{where}: think_ms = {value}: whole milliseconds, or LO:HI")
+        out[key] = value
+    return out
+
+
+def read(folder: Path) -> Experiment:
+    """Parse folder/experiment.conf. ConfError with a sentence when it cannot be used."""
+    path = folder / "experiment.conf"
+    parser = configparser.ConfigParser(interpolation=None, inline_comment_prefixes=("#",))
+    try:
+        with open(path, encoding="utf-8") as file:
+            parser.read_file(file)
+    except (OSError, configparser.Error, UnicodeDecodeError) as error:
+        raise ConfError(f"{path}: {error}") from error
+    if not parser.has_section("experiment"):
+        raise ConfError(f"{path}: no [experiment] section")
+    groups: dict[str, dict[str, dict[str, str]]] = {"system": {}, "point": {}, "profile": {}}
+    overrides: dict[tuple[str, str], dict[str, str]] = {}
+    known = {*FLAGS, *DEFAULTS, "title", "name", "dataplane", "workload", "points", "systems"}
+    for section in parser.sections():
+        kind, _, name = section.partition(".")
+        body = dict(parser[section])
+        unknown = set(body) - known
+        if kind == "experiment" and not name:
+            continue
+        if kind not in groups or unknown:
+            raise ConfError(f"{path}: [{section}]: "
+                            + (f"unknown key {sorted(unknown)[0]}" if unknown else "unknown section"))
+        profile, _, point = name.partition(".")
+        if kind == "profile" and point:
+            overrides[profile, point] = body
+        elif not NAME.match(name):
+            raise ConfError(f"{path}: [{section}]: a name is a-z, 0-9, . and -")
+        else:
+            groups[kind][name] = body
+    return _checked(folder, dict(parser["experiment"]), groups, overrides)
+
+
+def _checked(folder: Path, top: Mapping[str, str], groups: Mapping[str, dict[str, dict[str, str]]],
+             overrides: Mapping[tuple[str, str], Mapping[str, str]]) -> Experiment:
+    """Build the Experiment; every reference between sections must lead somewhere."""
+    path = folder / "experiment.conf"
+    systems, points, profiles = groups["system"], groups["point"], groups["profile"]
+    for kind in ("system", "point", "profile"):
+        if not groups[kind]:
+            raise ConfError(f"{path}: no [{kind}.…] section")
+    for name, body in systems.items():
+        if "dataplane" not in body:
+            raise ConfError(f"{path}: [system.{name}]: no dataplane")
+    for name, body in profiles.items():
+        if name not in PROFILES:
+            raise ConfError(f"{path}: [profile.{name}]: profiles are {', '.join(PROFILES)}")
+        for key, there in (("points", points), ("systems", systems)):
+            for word in _words(body.get(key, "")):
+                if word not in there:
+                    raise ConfError(f"{path}: [profile.{name}]: {key} names {word}, which is not there")
+    for profile, point in overrides:
+        if profile not in profiles or point not in points:
+            raise ConfError(f"{path}: [profile.{profile}.{point}]: no such profile or point")
+    experiment = Experiment(folder, top.get("title", folder.name), tuple(_words(top.get("artifact", ""))),
+                            top.get("workload", ""), top.get("baseline", next(iter(systems))),
+                            top.get("headline", next(iter(points))), systems, points, profiles, overrides)
+    if experiment.baseline not in systems or experiment.headline not in points:
+        raise ConfError(f"{path}: [experiment]: baseline and headline must name a system and a point")
+    for profile in profiles:
+        for cell in experiment.cells(profile):
+            if not cell.workload:
+                raise ConfError(f"{path}: {cell.system} at {cell.point}: no workload")
+    return experiment
+
+
+def read_all(figures: Path, only: Sequence[str] = ()) -> tuple[list[Experiment], list[str]]:
+    """All experiments under `figures` (those whose folder starts with one of `only`), and the
+    sentences of those that could not be read: one bad folder stops nothing else."""
+    found, problems = [], []
+    for conf in sorted(figures.glob("*/experiment.conf")):
+        if only and not any(conf.parent.name.startswith(o) for o in only):
+            continue
+        try:
+            found.append(read(conf.parent))
+        except ConfError as error:
+            problems.append(str(error))
+    return found, problems
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Cells in the order in which they run, and the hash by which a run is resumed."""
+
+    profile: str
+    seed: int
+    cells: tuple[Cell, ...]
+    hash: str
+
+    def as_json(self) -> dict[str, Any]:
+        """For plan.json."""
+        return {"hash": self.hash, "profile": self.profile, "seed": self.seed,
+                "cells": [{"label": c.label, **asdict(c)} for c in self.cells]}
+
+
+def make_plan(experiments: Sequence[Experiment], profile: str, seed: int, program: str) -> Plan:
+    """Interleave and shuffle: every system gets its turn in every round, in a random order, so that
+    a drift of the machine hits all alike. Repetition k of everything comes before k + 1.
+
+    program: digest of the perhop binary; another binary is another plan.
+    """
+    rng = random.Random(seed)
+    rounds: dict[int, list[Cell]] = {}
+    for experiment in experiments:
+        for cell in experiment.cells(profile):
+            rounds.setdefault(cell.rep, []).append(cell)
+    order: list[Cell] = []
+    for rep in sorted(rounds):
+        rng.shuffle(rounds[rep])
+        order += rounds[rep]
+    if len(order) > CELL_MAX:
+        raise ConfError(f"{len(order)} runs planned; the limit is {CELL_MAX}")
+    text = json.dumps([profile, seed, program, [asdict(c) for c in order]], sort_keys=True)
+    return Plan(profile, seed, tuple(order), hashlib.sha256(text.encode()).hexdigest()[:16])

@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The experiment runner: the one module of scripts/ that starts a program, `perhop run`.
+
+It runs the cells of a plan one after another, appends each record to records.jsonl (flushed to the
+disk before the next cell starts), and can be stopped at any point: a run with the same plan goes on
+with the cells that have no record yet. What cannot run gets a record that says why.
+"""
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Callable, Mapping
+
+import records as rec
+from experiment import Cell, Plan
+
+OVERHEAD_S = 2.0            # deploy and stop, per cell, until the first cells tell better
+GRACE_S = 60.0              # beyond its load time, before a cell is given up
+STOP_S = 10.0               # between SIGTERM and SIGKILL
+STEAL_LIMIT = 1.0           # percent of all CPU time
+BUSY_LIMIT = 15.0           # percent of one core, just before a run
+QUIET_WAIT_S = 3.0          # at most so long a wait for a quiet machine
+
+
+class Stopped(Exception):
+    """The run cannot go on (disk full, program gone); the message says why."""
+
+
+@dataclass
+class Progress:
+    """State of a run for whoever shows it."""
+
+    total: int
+    done: int = 0
+    failed: int = 0
+    skipped: int = 0
+    left_s: float = 0.0
+    now: str = ""
+
+
+@dataclass
+class Runner:
+    """Runs a plan into a folder."""
+
+    plan: Plan
+    folder: Path
+    program: Path
+    show: Callable[[Progress], None]
+    unavailable: Mapping[str, str] = field(default_factory=dict)    # dataplane spec -> reason
+    overheads: list[float] = field(default_factory=list)            # seconds, per cell that ran
+
+    @property
+    def records(self) -> Path:
+        """The raw records."""
+        return self.folder / "records.jsonl"
+
+    def recorded(self) -> set[str]:
+        """Labels of cells that have a record. Cuts an unfinished last line off first."""
+        cut = rec.repair(self.records)
+        if cut:
+            self._log(f"cut {cut} bytes of an unfinished record off {self.records.name}")
+        if not self.records.exists():
+            return set()
+        return {r["label"] for r in rec.load(self.records).records}
+
+    def run(self) -> Progress:
+        """Run what is left. KeyboardInterrupt and Stopped leave everything ready to resume."""
+        there = self.recorded()
+        left = [c for c in self.plan.cells if c.label not in there]
+        progress = Progress(len(self.plan.cells), len(self.plan.cells) - len(left))
+        for index, cell in enumerate(left):
+            progress.now = cell.label
+            progress.left_s = self.expected_s(left[index:])
+            self.show(progress)
+            record = self._cell(cell)
+            try:
+                rec.append(self.records, record)
+            except OSError as error:
+                raise Stopped(f"cannot write {self.records}: {error.strerror}") from error
+            progress.done += 1
+            progress.skipped += record["skipped"] is not None
+            progress.failed += record["skipped"] is None and not record["valid"]
+        progress.now, progress.left_s = "", 0.0
+        self.show(progress)
+        return progress
+
+    def expected_s(self, cells: list[Cell] | tuple[Cell, ...]) -> float:
+        """Seconds that `cells` should take; learns from the cells that have run."""
+        ran = sorted(self.overheads)
+        overhead = ran[len(ran) // 2] if ran else OVERHEAD_S
+        return sum(c.load_s + overhead for c in cells if c.dataplane not in self.unavailable)
+
+    def _cell(self, cell: Cell) -> rec.Record:
+        """Run one cell; whatever happens, the result is one record."""
+        if cell.dataplane in self.unavailable:
+            return skip(cell, self.plan.seed, self.unavailable[cell.dataplane])
+        busy = wait_for_quiet()
+        before, started = cpu_times(), time.monotonic()
+        status, out = self._spawn(cell)
+        self.overheads.append(max(0.0, time.monotonic() - started - cell.load_s))
+        steal = steal_percent(before, cpu_times())
+        try:
+            record = last_record(out)
+        except ValueError as error:
+            return skip(cell, self.plan.seed, f"perhop run gave no record ({status}): {error}")
+        record["label"], record["rep"] = cell.label, cell.rep
+        if steal > STEAL_LIMIT:
+            record["marks"].append(f"steal: {steal:.1f} % of CPU time was stolen by the hypervisor")
+        if busy > BUSY_LIMIT:
+            record["marks"].append(f"busy: other programs used {busy:.0f} % of a core just before the run")
+        return record
+
+    def _spawn(self, cell: Cell) -> tuple[str, str]:
+        """Start perhop, wait with a limit. Returns (how it ended, its standard output)."""
+        argv = [str(self.program), *cell.arguments(self.plan.seed)]
+        self._log("$ " + " ".join(argv))
+        with open(self.folder / "runner.log", "ab") as log:
+            try:
+                child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                         stderr=log, start_new_session=True)
+            except OSError as error:
+                raise Stopped(f"cannot start {self.program}: {error.strerror}") from error
+            try:
+                out, _ = child.communicate(timeout=cell.load_s + GRACE_S)
+                ended = f"exit {child.returncode}" if child.returncode >= 0 else \
+                    f"killed by {signal.Signals(-child.returncode).name}"
+            except subprocess.TimeoutExpired:
+                out = stop(child)
+                ended = f"still running {GRACE_S:.0f} s after its time; stopped"
+            except BaseException:       # Ctrl-C: nothing may stay behind
+                stop(child)
+                raise
+        return ended, out.decode("utf-8", "replace")
+
+    def _log(self, line: str) -> None:
+        with open(self.folder / "runner.log", "a", encoding="utf-8") as log:
+            log.write(line + "\n")
+
+
+def stop(child: "subprocess.Popen[bytes]") -> bytes:
+    """End a child in good order, by force after STOP_S. Returns what it had printed."""
+    child.send_signal(signal.SIGTERM)
+    try:
+        return child.communicate(timeout=STOP_S)[0] or b""
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        return child.communicate()[0] or b""
+
+
+def last_record(out: str) -> rec.Record:
+    """The one record in what `perhop run --json` printed. ValueError with a sentence if it is not."""
+    lines = [line for line in out.splitlines() if line.strip()]
+    if not lines:
+        raise ValueError("it printed nothing; runner.log has its messages")
+    if len(lines) > 1:
+        raise ValueError(f"it printed {len(lines)} lines where one was expected")
+    return rec.parse(lines[0])
+
+
+def skip(cell: Cell, seed: int, reason: str) -> rec.Record:
+    """The record of a cell that did not run."""
+    s = cell.settings
+    name = cell.dataplane.split(",")[0]
+    open_loop = s["model"] != "closed"
+    think = [float(t) for t in s.get("think_ms", "0").split(":")]
+    number = {k: float(s[k]) for k in ("rate", "spawn_per_sec") if k in s}
+    load = {"model": s["model"], "users": int(s["users"]), "rate": number.get("rate") if open_loop else None,
+            "think_ms": None if open_loop else [think[0], think[-1]], "think_mean_ms": None,
+            "keep_alive": s["keep_alive"] == "yes", "spawn_per_sec": number.get("spawn_per_sec"),
+            "warmup_s": float(s["warmup_s"]), "duration_s": float(s["duration_s"]), "requests": None,
+            "timeout_s": None}
+    return rec.skipped_record({
+        "run_id": "skip-" + secrets.token_hex(8), "label": cell.label,
+        "time": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "dataplane": name, "dataplane_options": options_of(cell.dataplane),
+        "workload": cell.workload.split(",")[0], "workload_options": options_of(cell.workload),
+        "load": load, "concurrency": int(s["users"]), "rep": cell.rep, "seed": seed * 1000 + cell.rep,
+        "service": {"mode": s["service"], "scale": float(s["service_scale"])}, "wait": s.get("wait"),
+        "placement": s.get("placement", "free"), "instances": int(s.get("instances", "1")),
+        "concurrency_limit": 32}, reason)
+
+
+def options_of(spec: str) -> dict[str, str]:
+    """The options given in `name[:mode][,key=value…]`."""
+    return dict(part.partition("=")[::2] for part in spec.split(",")[1:])
+
+
+def cpu_times() -> list[int]:
+    """Jiffies of the whole machine since boot, by state (/proc/stat); [] where there is none."""
+    try:
+        with open("/proc/stat", encoding="ascii") as file:
+            return [int(n) for n in file.readline().split()[1:]]
+    except (OSError, ValueError):
+        return []
+
+
+def steal_percent(before: list[int], after: list[int]) -> float:
+    """Percent of all CPU time between two cpu_times() that the hypervisor stole."""
+    delta = [b - a for a, b in zip(before, after)]
+    total = sum(delta[:8])
+    return 100.0 * delta[7] / total if len(delta) > 7 and total > 0 else 0.0
+
+
+def busy_percent(seconds: float = 0.2) -> float:
+    """CPU that the machine uses right now, percent of one core. Takes `seconds`."""
+    before = cpu_times()
+    time.sleep(seconds)
+    delta = [b - a for a, b in zip(before, cpu_times())]
+    total = sum(delta[:8])
+    if total <= 0:
+        return 0.0
+    return 100.0 * (os.cpu_count() or 1) * (total - delta[3] - delta[4]) / total
+
+
+def wait_for_quiet() -> float:
+    """Wait, a little, until other programs are quiet. Returns what they use at the end (percent)."""
+    until = time.monotonic() + QUIET_WAIT_S
+    while (busy := busy_percent()) > BUSY_LIMIT and time.monotonic() < until:
+        pass
+    return busy
+
+
+def availability(program: Path, specs: set[str]) -> dict[str, str]:
+    """Which of `specs` cannot run here and why, by `perhop list --json`. Stopped if that fails."""
+    try:
+        done = subprocess.run([str(program), "list", "--json"], stdin=subprocess.DEVNULL,
+                              capture_output=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Stopped(f"cannot run {program} list: {error}") from error
+    listed: dict[str, str | None] = {}
+    for line in done.stdout.decode("utf-8", "replace").splitlines():
+        try:
+            collect(json.loads(line), listed)
+        except ValueError:
+            continue
+    if not listed:
+        raise Stopped(f"{program} list --json named no dataplane (exit {done.returncode})")
+    reasons = {}
+    for spec in sorted(specs):
+        name = spec.split(",")[0]
+        key = name if name in listed else name.split(":")[0]
+        reason = listed.get(key, f"this build has no dataplane called {key}")
+        if reason is not None:
+            reasons[spec] = reason
+    return reasons
+
+
+def collect(item: Any, into: dict[str, str | None]) -> None:
+    """Take dataplane names and reasons (None: can run) out of what `perhop list --json` printed."""
+    if isinstance(item, list):
+        for each in item:
+            collect(each, into)
+    elif isinstance(item, dict):
+        for key in ("dataplanes", "modes"):
+            if isinstance(item.get(key), list):
+                collect(item[key], into)
+        name, ok = item.get("spec") or item.get("name"), item.get("ok", item.get("available"))
+        if isinstance(name, str) and isinstance(ok, bool):
+            into[name] = None if ok else str(item.get("reason") or "it cannot run here")
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file: another program makes another plan."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def unfinished(runs: Path, plan_hash: str) -> Path | None:
+    """The newest folder of `runs` with this plan and cells left to do."""
+    for folder in sorted(runs.glob("*/"), reverse=True):
+        try:
+            plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+            labels = {c["label"] for c in plan["cells"]}
+            if plan["hash"] != plan_hash:
+                continue
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        path = folder / "records.jsonl"
+        there = {r["label"] for r in rec.load(path).records} if path.exists() else set()
+        if labels - there:
+            return folder
+    return None
+
+
+def open_folder(runs: Path, plan: Plan, resume: str | None) -> tuple[Path, bool]:
+    """The folder to run in, and whether it is an old one. resume: a folder, "no", or None (newest).
+
+    Raises Stopped when the folder asked for holds another plan.
+    """
+    if resume and resume != "no":
+        folder = Path(resume)
+        try:
+            found = json.loads((folder / "plan.json").read_text(encoding="utf-8"))["hash"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise Stopped(f"{folder} is no run to resume: {error}") from error
+        if found != plan.hash:
+            raise Stopped(f"{folder} has another plan (other profile, seed, experiments or program); "
+                          "its cells cannot be mixed with this one's. RESUME=no starts a new run")
+        return folder, True
+    old = None if resume == "no" else unfinished(runs, plan.hash)
+    if old is not None:
+        return old, True
+    stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    for suffix in ("", *(f".{i}" for i in range(1, 100))):
+        folder = runs / f"{stamp}-{plan.profile}{suffix}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise Stopped(f"cannot make {folder}: {error.strerror}") from error
+        write_whole(folder / "plan.json", json.dumps(plan.as_json(), indent=1) + "\n")
+        return folder, False
+    raise Stopped(f"cannot make a folder in {runs}")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that it is there whole or not at all. Stopped when the disk is full."""
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, path)
+    except OSError as error:
+        raise Stopped(f"cannot write {path}: {error.strerror}") from error

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A verdict on each published number: ratios and orders are compared, never another machine's times.
+
+    reproduced            our interval holds the published ratio, or ours lies within TOLERANCE of it
+    trend-only            the same direction, shown beyond doubt, but another size
+    not-reproduced        no difference, or the opposite direction
+    not-applicable-here   nothing to compare with on this machine or in this profile, and why
+    paper-inconsistent    the published number contradicts the document's own set-up, and how
+"""
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Mapping, Sequence
+
+from records import ROOT, Record, run_ids
+from stats import Estimate, dig, ratio_interval
+
+REPRODUCED = "reproduced"
+TREND = "trend-only"
+NOT_REPRODUCED = "not-reproduced"
+NOT_APPLICABLE = "not-applicable-here"
+INCONSISTENT = "paper-inconsistent"
+KINDS = (REPRODUCED, TREND, NOT_REPRODUCED, NOT_APPLICABLE, INCONSISTENT)
+
+TOLERANCE = 0.25        # of a published ratio, which is mostly printed with one digit
+REFERENCE = ROOT / "results" / "reference" / "published.csv"
+
+
+@dataclass(frozen=True)
+class Published:
+    """One row of results/reference/published.csv."""
+
+    artifact: str
+    system: str
+    condition: str
+    metric: str
+    unit: str
+    value: str
+    source: str
+    note: str
+
+    @property
+    def number(self) -> float:
+        """The value as a number. ValueError for a printed range or sequence."""
+        return float(self.value)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one published number."""
+
+    artifact: str
+    claim: str              # what is published, in words
+    published: str          # the number with its unit
+    measured: str           # ours with its interval, or a dash
+    kind: str               # one of KINDS
+    sentence: str
+    run_ids: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"no verdict is called {self.kind!r}")
+
+
+@lru_cache(maxsize=4)
+def reference(path: Path = REFERENCE) -> tuple[Published, ...]:
+    """All published numbers."""
+    with open(path, newline="", encoding="utf-8") as file:
+        return tuple(Published(**row) for row in csv.DictReader(file))
+
+
+def published(rows: Sequence[Published], artifact: str, system: str, metric: str,
+              condition: str = "") -> Published:
+    """The one row that fits; `condition` is part of the row's. LookupError unless exactly one does."""
+    found = [r for r in rows if (r.artifact, r.system, r.metric) == (artifact, system, metric)
+             and condition in r.condition]
+    if len(found) != 1:
+        raise LookupError(f"{len(found)} published rows for {artifact} {system} {metric} {condition!r}")
+    return found[0]
+
+
+def number(x: float) -> str:
+    """Three significant digits, thousands apart, never scientific."""
+    if x == 0:
+        return "0"
+    if abs(x) >= 100:
+        return f"{x:,.0f}"
+    return f"{x:.1f}" if abs(x) >= 10 else f"{x:.2f}" if abs(x) >= 1 else f"{x:.3g}"
+
+
+def with_interval(e: Estimate, unit: str = "") -> str:
+    """'3.1× (2.9 to 3.3, n = 5)'; the unit follows the value."""
+    if e.low is None or e.high is None:
+        return f"{number(e.value)}{unit} (n = {e.n})"
+    return f"{number(e.value)}{unit} ({number(e.low)} to {number(e.high)}, n = {e.n})"
+
+
+def judge_ratio(e: Estimate, expected: float) -> str:
+    """The verdict on a ratio (expected > 1 claims 'more', < 1 'less')."""
+    if expected <= 0 or expected == 1:
+        raise ValueError("a claimed ratio is positive and not 1")
+    within = e.low is not None and e.high is not None and e.low <= expected <= e.high
+    near = abs(e.value / expected - 1) <= TOLERANCE
+    up = expected > 1
+    # Without an interval (one repetition) a factor of 1.5 stands in for doubt.
+    low = e.low if e.low is not None else e.value / 1.5
+    high = e.high if e.high is not None else e.value * 1.5
+    shown = low > 1 if up else high < 1
+    if shown and (within or near):
+        return REPRODUCED
+    return TREND if shown else NOT_REPRODUCED
+
+
+def ratio_verdict(artifact: str, claim: str, expected: float, ours: Sequence[Record],
+                  theirs: Sequence[Record], key: str, where: str, seed: int = 1) -> Verdict:
+    """Compare mean(key of ours) / mean(key of theirs) with the published ratio `expected`.
+
+    where: the load point, in words, for the sentence.
+    """
+    text = f"{number(expected)}×"
+    a = [v for v in (dig(r, key) for r in ours) if v is not None]
+    b = [v for v in (dig(r, key) for r in theirs) if v is not None]
+    ids = (*run_ids(ours), *run_ids(theirs))
+    if not a or not b or sum(a) <= 0 or sum(b) <= 0:
+        return Verdict(artifact, claim, text, "–", NOT_APPLICABLE,
+                       f"No valid runs of both systems at {where}.", ids)
+    e = ratio_interval(a, b, seed=seed)
+    kind = judge_ratio(e, expected)
+    said = {
+        REPRODUCED: f"At {where} the ratio agrees with the published one.",
+        TREND: f"At {where} the direction is the published one, the size "
+               f"{number(max(e.value / expected, expected / e.value))} times "
+               f"{'larger' if (e.value > expected) == (expected > 1) else 'smaller'}.",
+        NOT_REPRODUCED: f"At {where} the difference is not there, or points the other way.",
+    }[kind]
+    return Verdict(artifact, claim, text, with_interval(e, "×"), kind, said, ids)
+
+
+def missing(artifact: str, claim: str, value: str, why: str) -> Verdict:
+    """A number that this run has nothing to say about."""
+    return Verdict(artifact, claim, value, "–", NOT_APPLICABLE, why)
+
+
+def counts(verdicts: Sequence[Verdict]) -> Mapping[str, int]:
+    """How many of each kind, in the order of KINDS."""
+    return {kind: sum(v.kind == kind for v in verdicts) for kind in KINDS}
