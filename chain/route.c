@@ -77,3 +77,10 @@ void route_done(struct board *b, instance_id instance)
 	if (atomic_fetch_sub_explicit(load, 1, memory_order_relaxed) <= 0)
 		atomic_fetch_add_explicit(load, 1, memory_order_relaxed);
 }
+
+void route_unwind(struct board *b, const struct message *m)
+{
+	for (unsigned i = 0; i < m->depth && i < MESSAGE_DEPTH_MAX; i++)
+		if (m->stack[i].instance < b->instances)
+			route_done(b, m->stack[i].instance);
+}

@@ -77,4 +77,7 @@ instance_id route_pick(struct board *b, function_id function, int *why);
 /* The invocation given by route_pick has ended (or was not delivered). */
 void route_done(struct board *b, instance_id instance);
 
+/* All callers that wait in the stack of `m` will not be resumed: their invocations have ended too. */
+void route_unwind(struct board *b, const struct message *m);
+
 #endif

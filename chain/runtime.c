@@ -129,6 +129,7 @@ static const char *reason_of(int err)
 /* The client's answer. It cannot fail: the gateway is there as long as the deployment is. */
 static void send_reply(struct runtime *r, struct message *m)
 {
+	route_unwind(r->board, m);
 	m->kind = MESSAGE_REPLY;
 	m->depth = 0;
 	m->locals = 0;
