@@ -25,6 +25,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -65,20 +66,31 @@ static int quiet(enum libbpf_print_level level, const char *format, va_list ap)
 	return 0;
 }
 
-static void skmsg_probe(const struct spec *spec, struct probe_report *report)
+static void free_skmsg(struct skmsg *s)
 {
-	struct skmsg_bpf *bpf;
-	libbpf_print_fn_t print = libbpf_set_print(quiet);
+	if (!s)
+		return;
+	for (unsigned i = 0; i < INSTANCE_MAX; i++) {
+		if (s->sock[i] >= 0)
+			close(s->sock[i]);
+		if (s->anchor[i] >= 0)
+			close(s->anchor[i]);
+	}
+	skmsg_bpf__destroy(s->bpf);
+	free(s);
+}
 
-	(void)spec;
-	bpf = skmsg_bpf__open_and_load();
-	libbpf_set_print(print);
-	report->ok = bpf != NULL;
-	if (!bpf)
-		snprintf(report->reason, sizeof(report->reason),
-			 "the kernel does not take an SK_MSG program from this user: %s (needs CAP_BPF and "
-			 "CAP_NET_ADMIN, Linux 5.10 or later with CONFIG_BPF_STREAM_PARSER)", strerror(errno));
-	skmsg_bpf__destroy(bpf);
+/* With its programs loaded; s->bpf is NULL and errno set where the kernel refuses them. */
+static struct skmsg *new_skmsg(void)
+{
+	struct skmsg *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	for (unsigned i = 0; i < INSTANCE_MAX; i++)
+		s->sock[i] = s->anchor[i] = -1;
+	s->bpf = skmsg_bpf__open_and_load();
+	return s;
 }
 
 /* A connected TCP pair over loopback, nobody else's connection taken for ours. */
@@ -141,19 +153,56 @@ static int join(struct skmsg *s, __u32 id)
 	return err;
 }
 
+/*
+ * Has this kernel the regression of 6.18.14: a socket whose map has an SK_MSG program only reports
+ * FIONREAD 0 with a descriptor waiting? Shown by doing it: 1 yes, 0 no, -errno.
+ */
+static int has_regression(struct skmsg *s)
+{
+	struct descriptor d = { .target = 1, .length = sizeof(d) };
+	int err, waiting = 0;
+
+	err = bpf_prog_attach(bpf_program__fd(s->bpf->progs.route), bpf_map__fd(s->bpf->maps.sockets),
+			      BPF_SK_MSG_VERDICT, 0);
+	for (__u32 id = 0; id < 2 && !err; id++)
+		err = join(s, id);
+	if (err)
+		return err;
+	if (send(s->sock[0], &d, sizeof(d), MSG_NOSIGNAL) != sizeof(d) ||
+	    ioctl(s->sock[1], FIONREAD, &waiting))
+		return -errno;
+	return waiting != sizeof(d);
+}
+
+static void skmsg_probe(const struct spec *spec, struct probe_report *report)
+{
+	libbpf_print_fn_t print = libbpf_set_print(quiet);
+	struct skmsg *s = new_skmsg();
+	int err;
+
+	(void)spec;
+	err = !s ? -ENOMEM : !s->bpf ? -errno : has_regression(s);
+	libbpf_set_print(print);
+	report->ok = err >= 0;
+	if (err < 0)
+		snprintf(report->reason, sizeof(report->reason),
+			 "the kernel takes no SK_MSG program from this user: %s (needs CAP_BPF and "
+			 "CAP_NET_ADMIN, and Linux 5.10 or later with a sockmap)", strerror(-err));
+	else if (err)
+		snprintf(report->reason, sizeof(report->reason),
+			 "this kernel has the sockmap regression of 6.18.14 (FIONREAD is 0, wake-ups may be "
+			 "lost); worked around by a no-op verdict program");
+	free_skmsg(s);
+}
+
 static int skmsg_setup(struct deployment *d)
 {
-	struct skmsg *s = calloc(1, sizeof(*s));
 	libbpf_print_fn_t print = libbpf_set_print(quiet);
+	struct skmsg *s = new_skmsg();
 	int map, err;
 
-	if (!s)
-		return -ENOMEM;
 	d->priv = s;
-	for (unsigned i = 0; i < INSTANCE_MAX; i++)
-		s->sock[i] = s->anchor[i] = -1;
-	s->bpf = skmsg_bpf__open_and_load();
-	err = s->bpf ? 0 : -errno;
+	err = !s ? -ENOMEM : s->bpf ? 0 : -errno;
 	libbpf_set_print(print);
 	if (err)
 		return deploy_error(d, err, "cannot load the SK_MSG program: %s", strerror(-err));
@@ -168,18 +217,7 @@ static int skmsg_setup(struct deployment *d)
 
 static void skmsg_teardown(struct deployment *d)
 {
-	struct skmsg *s = d->priv;
-
-	if (!s)
-		return;
-	for (unsigned i = 0; i < INSTANCE_MAX; i++) {
-		if (s->sock[i] >= 0)
-			close(s->sock[i]);
-		if (s->anchor[i] >= 0)
-			close(s->anchor[i]);
-	}
-	skmsg_bpf__destroy(s->bpf);
-	free(s);
+	free_skmsg(d->priv);
 	d->priv = NULL;
 }
 
