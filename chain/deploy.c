@@ -429,13 +429,14 @@ static int make_board(struct deployment *d)
 	return err ? deploy_error(d, err, "%s has an unsound chain", app->spec.name) : 0;
 }
 
-/* Wait until every instance is ready. A child that ends, or a timeout, is the end of the start. */
-static int barrier(struct deployment *d)
+/*
+ * Wait until instances `id` … `last` are ready. A child that ends, or a timeout, ends the start.
+ */
+static int barrier(struct deployment *d, instance_id id, instance_id last)
 {
 	uint64_t end = clock_now_ns() + d->config.start_timeout_ms * NS_PER_MS;
-	instance_id id = d->flags & DP_OWN_INGRESS ? 1 : GATEWAY;
 
-	while (id < d->board->instances) {
+	while (id <= last) {
 		if (atomic_load(&d->board->line[id].state) == INSTANCE_READY) {
 			id++;
 			continue;
@@ -450,17 +451,23 @@ static int barrier(struct deployment *d)
 	return 0;
 }
 
+/* The gateway comes last: a client that is early waits in the listener's backlog, not for a 502. */
 static int start_all(struct deployment *d)
 {
+	instance_id last = (instance_id)(d->board->instances - 1);
 	int err = 0;
 
-	if (!(d->flags & DP_ONE_PROCESS))
-		for (instance_id id = 1; id < d->board->instances && !err; id++)
+	if (!(d->flags & DP_ONE_PROCESS)) {
+		for (instance_id id = 1; id <= last && !err; id++)
 			err = start_instance(d, id);
-	if (!err && !(d->flags & DP_OWN_INGRESS))
+		if (!err)
+			err = barrier(d, 1, last);
+	}
+	if (!err && !(d->flags & DP_OWN_INGRESS)) {
 		err = start_instance(d, GATEWAY);
-	if (!err)
-		err = barrier(d);
+		if (!err)
+			err = barrier(d, GATEWAY, GATEWAY);
+	}
 	if (!err && d->ops->opened)
 		err = d->ops->opened(d);
 	return err;
