@@ -139,6 +139,10 @@ def spread(wanted: Sequence[float], gap: float) -> list[float]:
     return out
 
 
-def counted(records: Sequence[object]) -> str:
-    """'n = 5' for a caption."""
-    return f"n = {len(records)}"
+def legend_above(fig: Figure, handles: Sequence[object], names: Sequence[str], **more: object) -> None:
+    """One legend in a strip of its own above all panels."""
+    strip = 0.2 / fig.get_figheight()
+    fig.get_layout_engine().set(rect=(0, 0, 1, 1 - strip))
+    fig.legend(handles, names, loc="upper left", bbox_to_anchor=(0, 1), ncol=len(names), borderaxespad=0.2,
+               columnspacing=1.6, **more)
+

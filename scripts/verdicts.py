@@ -84,11 +84,10 @@ def published(rows: Sequence[Published], artifact: str, system: str, metric: str
 
 def number(x: float) -> str:
     """Three significant digits, thousands apart, never scientific."""
-    if x == 0:
-        return "0"
-    if abs(x) >= 100:
-        return f"{x:,.0f}"
-    return f"{x:.1f}" if abs(x) >= 10 else f"{x:.2f}" if abs(x) >= 1 else f"{x:.3g}"
+    for limit, digits in ((99.95, 0), (9.995, 1), (0.9995, 2)):
+        if abs(x) >= limit:
+            return f"{x:,.{digits}f}"
+    return f"{x:.3g}" if abs(x) >= 1e-4 or x == 0 else f"{x:.6f}"
 
 
 def with_interval(e: Estimate, unit: str = "") -> str:

@@ -101,8 +101,8 @@ def _capacity(conf: Experiment, records: Rows, out: Path) -> tuple[str, str] | N
     style.label_ends(ax, ends, gap_pt=9)
     style.save(fig, out, "fig08-capacity")
     return ("fig08-capacity",
-            f"Capacity: throughput without think time and without service time. Lines: means of {_n(conf, records, points)} runs "
-            "with 99 % t intervals; dots: every run. Both axes are logarithmic.")
+            "Capacity: throughput without think time and without service time. Lines: means of "
+            f"{_n(conf, records, points)} runs with 99 % t intervals; dots: every run. Both axes are logarithmic.")
 
 
 def _small_multiples(systems: Sequence[str], height: float) -> tuple[Any, list[Axes]]:
@@ -136,7 +136,7 @@ def _over_time(conf: Experiment, records: Rows, out: Path, point: str) -> tuple[
             top = max(top, float(smooth.max()))
         offered = rows[0]["offered_ceiling_rps"]
         if offered:
-            ax.axhline(offered, color=style.INK, linewidth=0.8, linestyle=(0, (4, 2)))
+            line = ax.axhline(offered, color=style.INK, linewidth=0.8, linestyle=(0, (4, 2)))
         mean = summarise(rows, "rps")
         ax.set_title(f"{conf.system_name(system)}: {number(mean.value)} requests/s" if mean else system)
         ax.set_xlabel("s since start")
@@ -145,15 +145,15 @@ def _over_time(conf: Experiment, records: Rows, out: Path, point: str) -> tuple[
     axes[0].set_xlim(left=0)
     style.axis_numbers(axes[0].yaxis)
     if offered:
-        axes[0].annotate(f"offered {number(offered)}", (1, offered), xycoords=("axes fraction", "data"),
-                         xytext=(-2, 3), textcoords="offset points", ha="right", fontsize=6.5)
+        axes[-1].legend([line], [f"offered: {number(offered)}"], loc="lower right", handlelength=2.2)
     axes[0].annotate("warm-up", (0, 1), xycoords="axes fraction", xytext=(3, -3),
                      textcoords="offset points", va="top", fontsize=6, color=style.QUIET)
     stem = f"fig08-rps-{point}"
     style.save(fig, out, stem)
     who = f"{rows[0]['concurrency']:,} users with think time 1–10 s"
-    return stem, (f"Throughput over time, {who}: one line per run ({_n(conf, records, [point])}), moving mean over 1 s. Dashed: "
-                  "the load these users offer. A system that keeps up sits on it; that is no capacity.")
+    return stem, (f"Throughput over time, {who}: one line per run ({_n(conf, records, [point])}), moving mean "
+                  "over 1 s. Dashed: the load these users offer. A system that keeps up sits on it; that is "
+                  "no capacity.")
 
 
 def _cdf(conf: Experiment, records: Rows, out: Path, point: str) -> tuple[str, str] | None:
@@ -172,7 +172,7 @@ def _cdf(conf: Experiment, records: Rows, out: Path, point: str) -> tuple[str, s
         return None
     columns = min(3, len(chains))
     lines = -(-len(chains) // columns)
-    fig, axes = plt.subplots(lines, columns, figsize=(style.TEXT, 0.35 + 1.3 * lines), sharex=True,
+    fig, axes = plt.subplots(lines, columns, figsize=(style.TEXT, 0.5 + 1.3 * lines), sharex=True,
                              sharey=True, squeeze=False)
     flat = list(axes.flat)
     for ax, chain in zip(flat, chains):
@@ -195,14 +195,14 @@ def _cdf(conf: Experiment, records: Rows, out: Path, point: str) -> tuple[str, s
     for line in axes:
         line[0].set_ylabel("share of requests")
     handles, names = flat[0].get_legend_handles_labels()
-    fig.legend(handles, names, loc="outside upper right" if hasattr(fig, "legends_outside") else "upper center",
-               ncol=len(names), bbox_to_anchor=(0.5, 1.0 + 0.22 / fig.get_figheight()), handlelength=2.6)
+    style.legend_above(fig, handles, names, handlelength=2.6)
     stem = f"fig09-cdf-{point}"
     style.save(fig, out, stem)
     where = conf.point_title(point) if point != "users" else \
         f"{rows[systems[0]][0]['concurrency']:,} {conf.point_title(point)}"
-    return stem, (f"Response time (from the intended start) by chain, {where}; histograms of {_n(conf, records, [point])} runs "
-                  "merged, buckets at most 0.8 % wide. The outermost 0.1 % on each side may lie beyond the axis.")
+    return stem, (f"Response time (from the intended start) by chain, {where}; histograms of "
+                  f"{_n(conf, records, [point])} runs merged, buckets at most 0.8 % wide. The "
+                  "outermost 0.1 % on each side may lie beyond the axis.")
 
 
 def _groups_of(rows: Rows) -> dict[str, float]:
@@ -240,7 +240,7 @@ def _per_request(conf: Experiment, records: Rows, out: Path) -> tuple[str, str] 
         longest = max(longest, left)
     ax.set_yticks(range(len(systems)), [conf.system_name(s) for s in systems])
     ax.tick_params(axis="y", length=0)
-    ax.grid(axis="y", visible=False)
+    ax.grid(visible=False)          # every bar carries its value
     ax.spines["left"].set_visible(False)
     ax.invert_yaxis()
     ax.set_xlim(0, longest * 1.2)
@@ -252,8 +252,9 @@ def _per_request(conf: Experiment, records: Rows, out: Path) -> tuple[str, str] 
               handleheight=0.9, borderaxespad=0.2, labelspacing=0.3)
     style.save(fig, out, "fig09-ccr")
     return ("fig09-ccr",
-            f"CPU per request at 32 connections, mean of {_n(conf, records, [point])} runs (intervals in the table). Components by "
-            "their CPU clocks; unattributed: what the node used beyond them, mostly softirq. The generator is left out.")
+            f"CPU per request at 32 connections, mean of {_n(conf, records, [point])} runs (intervals in the "
+            "table). Components by their CPU clocks; unattributed: what the node used beyond them, mostly "
+            "softirq. The generator is left out.")
 
 
 def _cpu_over_time(conf: Experiment, records: Rows, out: Path, point: str) -> tuple[str, str] | None:
@@ -263,7 +264,7 @@ def _cpu_over_time(conf: Experiment, records: Rows, out: Path, point: str) -> tu
     systems = [s for s in rows if rows[s] is not None]
     if not systems:
         return None
-    fig, axes = _small_multiples(systems, 1.85)
+    fig, axes = _small_multiples(systems, 1.95)
     top, shown = 0.0, {}
     for ax, system in zip(axes, systems):
         series = rows[system]["cpu_series"]
@@ -286,10 +287,10 @@ def _cpu_over_time(conf: Experiment, records: Rows, out: Path, point: str) -> tu
     axes[0].set_ylim(0, top * 1.1 or 1)
     axes[0].set_ylabel("CPU, % of one core")
     order = [n for n in GROUPS if n in shown]
-    fig.legend([shown[n] for n in order], order, loc="upper center", ncol=len(order), handlelength=0.9,
-               handleheight=0.9, bbox_to_anchor=(0.5, 1.0 + 0.22 / fig.get_figheight()))
+    style.legend_above(fig, [shown[n] for n in order], order, handlelength=0.9, handleheight=0.9)
     stem = f"fig09-cpu-{point}"
     style.save(fig, out, stem)
     users = rows[systems[0]]["concurrency"]
-    return stem, (f"CPU of the components over time, {users:,} users with think time 1–10 s: the first of {_n(conf, records, [point])} "
-                  "runs; in the titles its mean over the measured part. Without time that belongs to no process.")
+    return stem, (f"CPU of the components over time, {users:,} users with think time 1–10 s: the first of "
+                  f"{_n(conf, records, [point])} runs; in the titles its mean over the measured part. Without "
+                  "time that belongs to no process.")
