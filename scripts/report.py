@@ -59,9 +59,10 @@ def recolour(svg: str, prefix: str) -> str:
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.S)
     body = re.sub(r'\bid="', f'id="{prefix}', body)
     body = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}", body)
-    for colour, name in (("#1b1b1f", "ink"), ("#5c5e66", "quiet"), ("#d9dade", "rule")):
+    for colour, name in (("#1b1b1f", "ink"), ("#5c5e66", "quiet"), ("#d9dade", "rule"), ("#0072b2", "blue")):
         body = body.replace(colour, f"var(--{name})")
-    body = re.sub(r"(\d+\.\d\d)\d+", r"\1", body)
+    # Outlines only: a transform's scale of 0.0156 must keep its digits.
+    body = re.sub(r'\bd="[^"]*"', lambda d: re.sub(r"(\.\d\d)\d+", r"\1", d.group()), body)
     size = re.search(r'<svg[^>]*?\bwidth="([\d.]+)pt"', body)
     width = float(size.group(1)) * 4 / 3 if size else 480
     body = re.sub(r'(<svg[^>]*?) (?:height|width)="[^"]*"', r"\1", body, count=1)

@@ -3,15 +3,16 @@
 
 # Colours meet WCAG AA against their background in both schemes.
 CSS = """
-:root{--paper:#fff;--card:#fff;--ink:#1b1b1f;--quiet:#5c5e66;--rule:#d9dade;--soft:#f3f4f6;--link:#005a9c;
+:root{--paper:#fff;--card:#fff;--ink:#1b1b1f;--quiet:#5c5e66;--rule:#d9dade;--soft:#f3f4f6;--link:#005a9c;--blue:#0072b2;
 --reproduced:#00664a;--trend-only:#005a9c;--not-reproduced:#a13e00;--not-applicable-here:#5c5e66;
 --paper-inconsistent:#8a2f66}
 @media (prefers-color-scheme:dark){:root{--paper:#141417;--card:#1b1b20;--ink:#ececf0;--quiet:#a7a9b4;
---rule:#3a3b43;--soft:#22232a;--link:#7cc0ff;--reproduced:#4fd1a5;--trend-only:#7cc0ff;--not-reproduced:#ff9d5c;
+--rule:#3a3b43;--soft:#22232a;--link:#7cc0ff;--blue:#3d9be0;--reproduced:#4fd1a5;--trend-only:#7cc0ff;--not-reproduced:#ff9d5c;
 --not-applicable-here:#a7a9b4;--paper-inconsistent:#f09ac6}}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%}
-body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,"Segoe UI",Roboto,Helvetica,Arial,sans-serif}
+body{margin:0;background:var(--paper);color:var(--ink);
+font:16px/1.5 system-ui,"Segoe UI",Roboto,Helvetica,Arial,sans-serif}
 main{max-width:68rem;margin:0 auto;padding:1.5rem 1rem 4rem;overflow-wrap:anywhere}
 h1{font-size:1.65rem;line-height:1.2;margin:.5rem 0}
 h2{font-size:1.25rem;margin:2.5rem 0 .5rem;padding-top:.75rem;border-top:1px solid var(--rule)}

@@ -9,7 +9,7 @@ from typing import Sequence
 import records as rec
 from experiment import Experiment
 from stats import Estimate, outliers, dig, ratio_interval, summarise
-from verdicts import number
+from verdicts import number, with_half
 
 
 @dataclass
@@ -67,8 +67,9 @@ def plus_minus(e: Estimate | None, scale: float = 1.0) -> str:
     """'1,234 ± 56', scaled; a dash when nothing was measured."""
     if e is None:
         return "–"
-    half = e.half_width
-    return number(e.value * scale) + (f" ± {number(half * scale)}" if half is not None else "")
+    if e.half_width is None:
+        return number(e.value * scale)
+    return with_half(e.value * scale, e.half_width * scale)
 
 
 HEAD = ("System", "n", "RPS", "vs base", "p50 ms", "p95 ms", "p99 ms", "CCR µs", "CPU %", "Notes")
