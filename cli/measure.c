@@ -248,6 +248,12 @@ static void watch_load(struct run_outcome *out, const struct run_request *rq, st
 	}
 	if (s->began && !s->ended)
 		cpu_sample(&s->end, &s->d, &out->generator);
+	/* What is still in flight may be answered, so that the server sees no broken connections. */
+	now = clock_now_ns();
+	while (s->ended && !generator_ended(&out->generator) &&
+	       clock_now_ns() - now < rq->load.timeout_ns + NS_PER_SEC)
+		if (must_end(out, s, EDGE_NS))
+			break;
 	generator_stop(&out->generator, GENERATOR_GRACE_NS);
 }
 
@@ -272,20 +278,19 @@ static void check_generator(struct run_outcome *out)
 /*
  * Little's law, N = X R: the time average of requests in flight must be their rate times their mean
  * time in flight. Requests cut off at the two edges of the window spoil it by up to 2 N of them, so
- * it is not judged below 40 N answers; nor when errors, which have no latency, are many.
+ * it is not judged below 40 N answers; nor in an open loop, where requests wait before they fly.
  */
 static void check_little(struct run_outcome *out, const struct run_request *rq)
 {
 	const struct loadgen_result *r = &out->generator.shared->result;
 
-	if (!r->measured_ns || !r->service.count)
+	if (!r->measured_ns || !r->requests || !r->residence_ns)
 		return;
 	out->little_n = (double)r->in_flight_ns / (double)r->measured_ns;
 	out->little_x = (double)r->requests / out->measured_s;
-	out->little_r = histogram_mean(&r->service) / 1e9;
+	out->little_r = (double)r->residence_ns / (double)r->requests / 1e9;
 	out->little_ratio = out->little_n / (out->little_x * out->little_r);
-	if ((double)r->requests < 40 * out->little_n || r->errors * 100 > r->requests ||
-	    rq->load.arrivals != ARRIVALS_CLOSED)
+	if ((double)r->requests < 40 * out->little_n || rq->load.arrivals != ARRIVALS_CLOSED)
 		return;
 	out->little = fabs(out->little_ratio - 1) <= LITTLE_TOLERANCE ? LITTLE_HOLDS :
 									LITTLE_BROKEN;
@@ -311,8 +316,9 @@ static void add_marks(struct run_outcome *out)
 		notes_add(&out->marks, "missed: %" PRIu64 " intended sends were never made",
 			  r->missed);
 	if (r->errors)
-		notes_add(&out->marks, "errors: %" PRIu64 " of %" PRIu64 " answers were errors",
-			  r->errors, r->requests);
+		notes_add(&out->marks, "errors: %" PRIu64 " of %" PRIu64 " answers were errors%s%s",
+			  r->errors, r->requests, r->first_error[0] ? ", the first: " : "",
+			  r->first_error);
 	if (out->has_pool && out->pool_in_use_after)
 		notes_add(&out->marks, "pool: %u buffers were still in use after the load",
 			  out->pool_in_use_after);
@@ -350,8 +356,9 @@ static void evaluate(struct run_outcome *out, const struct run_request *rq,
 	if (good && out->measured_s > 0)
 		out->rps = (double)good / out->measured_s;
 	else if (!out->invalid.count)
-		notes_add(&out->invalid, "not one request succeeded (%" PRIu64 " answers, %" PRIu64
-			  " errors)", r->requests, r->errors);
+		notes_add(&out->invalid, "not one request succeeded: %" PRIu64 " answers, %" PRIu64
+			  " errors%s%s", r->requests, r->errors,
+			  r->first_error[0] ? ", the first: " : "", r->first_error);
 	check_little(out, rq);
 	add_marks(out);
 }

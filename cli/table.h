@@ -7,7 +7,7 @@
 
 struct table_row {
 	unsigned cell;              /* rows of one cell are repetitions */
-	char dataplane[64], load[24];
+	char dataplane[SPEC_TEXT_MAX], load[24];
 	double rps, ccr_us, service_p50, service_p99, response_p50, response_p99;
 	bool valid;
 };
