@@ -105,3 +105,69 @@ $(CLI:%.c=$(B)/%.o): | $(B)/build-info.h
 
 .PHONY: FORCE
 FORCE:
+
+# ---- Entry points -------------------------------------------------------------------------------
+# `make help` prints what follows the two hashes.
+SEED    ?= 1
+FIGURES ?=
+
+all: ## build build/perhop (default)
+
+FUZZBIN := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
+
+.PHONY: check
+check: all $(UNITBIN) $(FUZZBIN) ## every test: lint, unit, fuzz replays, Python, end to end
+	@tests/run -b $(B) $(TESTS)
+
+.PHONY: reproduce
+reproduce: all ## run the experiments, draw figures, judge: PROFILE=smoke|quick|paper FIGURES=fig08,...
+	@$(PYTHON) scripts/reproduce.py --profile $(PROFILE) --seed $(SEED) --program $(PERHOP) \
+		$(if $(FIGURES),--only $(FIGURES)) $(if $(RESUME),--resume $(RESUME))
+
+.PHONY: compare
+compare: ## compare two dataplanes of a run: make compare RECORDS=FILE A=skmsg B=kernel:http
+	@test -n "$(RECORDS)" -a -n "$(A)" -a -n "$(B)" || \
+		{ echo 'usage: make compare RECORDS=results/runs/.../records.jsonl A=skmsg B=kernel:http'; exit 2; }
+	@$(PYTHON) scripts/compare.py $(RECORDS) --a '$(A)' --b '$(B)'
+
+.PHONY: bench
+bench: all ## our load generator beside wrk, on this machine
+	@tests/bench/wrk.sh $(PERHOP)
+
+.PHONY: doctor
+doctor: all ## what this machine offers, what is missing, how to get it
+	@$(PERHOP) doctor
+
+.PHONY: install-deps
+install-deps: ## install what is missing (Debian, root), or say how
+	@scripts/prerequisites.sh
+
+.PHONY: lint
+lint: ## shellcheck and pyflakes; clang-tidy and cppcheck where they are installed
+	@tests/run -b $(B) lint
+	@if command -v cppcheck >/dev/null; then cppcheck -q --std=c11 --error-exitcode=1 \
+		--inline-suppr --suppress=missingIncludeSystem -I. -I$(B) $(filter-out %.bpf.c,$(SRC)) $(CLI); \
+	else echo 'cppcheck: not installed, left out'; fi
+
+.PHONY: format
+format: ## clang-format all of our C
+	@clang-format -i $(SRC) $(CLI) $(BPF) $(UNIT) $(wildcard chain/*.h dataplanes/*/*.h workloads/*/*.h cli/*.h)
+
+.PHONY: sanitize
+sanitize: ## every test with address and undefined-behaviour sanitizers, in build-asan/
+	@$(MAKE) --no-print-directory check B=build-asan \
+		OPT='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all'
+
+.PHONY: help
+help: ## this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# What is missing comes before anything is built; on a complete machine that costs 20 ms.
+NEEDS   := $(if $(filter check reproduce .ci/run,$(MAKECMDGOALS)),install-deps)
+$(OBJ) $(CLI:%.c=$(B)/%.o) $(PBC) $(B)/vmlinux.h $(BPF:%.bpf.c=$(B)/%.bpf.o) $(B)/build-info.h: | $(NEEDS)
+
+# The command's own tests link its objects, without main.
+$(B)/tests/unit/test_cli_%: tests/unit/test_cli_%.c $(filter-out $(B)/cli/main.o,$(CLI:%.c=$(B)/%.o)) $(LIB)
+	$(call say,TEST,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) $(DEPFLAGS) -o $@ $(filter %.c %.o,$^) $(LDFLAGS) \
+		-Wl,--whole-archive $(LIB) -Wl,--no-whole-archive -lcmocka $(LDLIBS)
