@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "workloads/loadgen/client.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -17,7 +18,7 @@ static const uint64_t LINGER_NS = NS_PER_SEC;
 
 static const char CLOSE_FIELD[] = "\r\nConnection: close";
 
-/* ---- Lists of users by deadline and of connections that linger --------------------------------- */
+/* ---- Lists: users by deadline; connections that linger, or rest -------------------------------- */
 
 #define LIST_APPEND(list, array, i)                                                                \
 	do {                                                                                       \
@@ -71,6 +72,7 @@ static void conn_free(struct loadgen *g, struct conn *c)
 	c->user = NOBODY;
 	c->after = g->free_conn;
 	g->free_conn = (uint32_t)(c - g->conns);
+	g->open_conns--;
 }
 
 static void conn_unlinger(struct loadgen *g, struct conn *c)
@@ -102,39 +104,94 @@ static void conn_retire(struct loadgen *g, struct conn *c, bool peer_closed, uin
 	LIST_APPEND(&g->lingering, g->conns, i);
 }
 
-/* Start connecting for user `i`. 0 or -errno. */
-static int conn_open(struct loadgen *g, uint32_t i)
-{
-	const struct sockaddr_in *to = &g->config->target;
-	struct conn *c = &g->conns[g->free_conn];
-	int r, one = 1;
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return -errno;
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if (connect(fd, (const struct sockaddr *)to, sizeof(*to)) < 0 && errno != EINPROGRESS) {
-		r = -errno;
-		close(fd);
-		return r;
-	}
-	if (meter_measuring(&g->meter))
-		g->meter.result->connects++;
-	g->users[i].conn = g->free_conn;
-	g->free_conn = c->after;
-	c->fd = fd;
-	c->user = i;
-	c->registered = c->watches_output = c->reused = false;
-	return 0;
-}
-
 /* The user's connection is no more. */
 static void drop_conn(struct loadgen *g, struct user *u)
 {
 	if (u->conn == NOBODY)
 		return;
+	if (!u->busy)
+		LIST_REMOVE(&g->resting, g->conns, u->conn);
 	conn_free(g, &g->conns[u->conn]);
 	u->conn = NOBODY;
+}
+
+/* Close the connection that will be missed least. False when all have a request under way. */
+static bool evict(struct loadgen *g)
+{
+	if (g->lingering.count)
+		conn_unlinger(g, &g->conns[g->lingering.first]);
+	else if (g->resting.count)
+		drop_conn(g, &g->users[g->conns[g->resting.first].user]);
+	else
+		return false;
+	return true;
+}
+
+/*
+ * A socket; when the limit of open files does not allow one per user, some user who is thinking loses
+ * the connection he keeps alive, as with any client that bounds its pool. -EMFILE: nobody is.
+ */
+static int new_socket(struct loadgen *g)
+{
+	for (;;) {
+		int fd;
+
+		if (g->open_conns == g->n_conns && !evict(g))
+			return -EMFILE;
+		fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		if (fd >= 0)
+			return fd;
+		if (errno != EMFILE || !evict(g))
+			return -errno;
+	}
+}
+
+/*
+ * One address has 28,000 ports for connections to one server, and finding a free one takes the kernel
+ * long when most are taken. On loopback there are more addresses: a new one for every SOURCE_USERS.
+ */
+static int spread_source(const struct loadgen *g, int fd, uint32_t i)
+{
+	struct sockaddr_in from = { .sin_family = AF_INET };
+	int one = 1;
+
+	if (i < SOURCE_USERS || ntohl(g->config->target.sin_addr.s_addr) >> 24 != IN_LOOPBACKNET)
+		return 0;
+	from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + i / SOURCE_USERS);
+	if (setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one)) < 0 ||
+	    bind(fd, (struct sockaddr *)&from, sizeof(from)) < 0)
+		return -errno;
+	return 0;
+}
+
+/* Start connecting for user `i`. 0 or -errno. */
+static int conn_open(struct loadgen *g, uint32_t i)
+{
+	const struct sockaddr_in *to = &g->config->target;
+	struct conn *c;
+	int r, one = 1;
+	int fd = new_socket(g);
+
+	if (fd < 0)
+		return fd;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	r = spread_source(g, fd, i);
+	if (!r && connect(fd, (const struct sockaddr *)to, sizeof(*to)) < 0 && errno != EINPROGRESS)
+		r = -errno;
+	if (r) {
+		close(fd);
+		return r;
+	}
+	if (meter_measuring(&g->meter))
+		g->meter.result->connects++;
+	c = &g->conns[g->free_conn];
+	g->users[i].conn = g->free_conn;
+	g->free_conn = c->after;
+	g->open_conns++;
+	c->fd = fd;
+	c->user = i;
+	c->registered = c->watches_output = c->reused = false;
+	return 0;
 }
 
 /* ---- A request's end ---------------------------------------------------------------------------- */
@@ -165,6 +222,8 @@ static const char *explain(int error)
 		return "the connection was closed before the answer was complete";
 	case -EADDRNOTAVAIL:
 		return "no free local port for another connection";
+	case -EMFILE:
+		return "no file left for another connection: see ulimit -Hn";
 	}
 	return strerror(-error);
 }
@@ -204,6 +263,7 @@ static void answered(struct loadgen *g, uint32_t i, bool reusable, bool peer_clo
 	if (reusable) {
 		answer_end(a, &g->store);
 		c->reused = true;
+		LIST_APPEND(&g->resting, g->conns, u->conn);
 	} else {
 		u->conn = NOBODY;
 		conn_retire(g, c, peer_closed, now);
@@ -327,6 +387,8 @@ void client_begin(struct loadgen *g, uint32_t i, uint64_t intended, uint64_t now
 		u->spawned = true;
 		g->meter.users++;
 	}
+	if (u->conn != NOBODY)
+		LIST_REMOVE(&g->resting, g->conns, u->conn);
 	u->busy = true;
 	u->repeated = false;
 	u->intended_ns = intended;
@@ -443,8 +505,7 @@ int client_open(struct loadgen *g)
 	const struct loadgen_config *c = g->config;
 	uint64_t seed = c->seed;
 
-	g->deadlines = g->lingering = (struct list){ NOBODY, NOBODY, 0 };
-	g->n_conns = c->users + LINGER_MAX;
+	g->deadlines = g->lingering = g->resting = (struct list){ NOBODY, NOBODY, 0 };
 	g->conns = calloc(g->n_conns, sizeof(*g->conns));
 	g->users = calloc(c->users, sizeof(*g->users));
 	g->states = calloc(c->users, g->model->user_bytes ? g->model->user_bytes : 1);

@@ -23,6 +23,7 @@ enum {
 	RECEIVE_BYTES = 64 << 10,   /* the buffer that all connections share */
 	REQUEST_BYTES = 64 << 10,   /* one request, at most */
 	LINGER_MAX = 1024,          /* answered connections waiting for the server's FIN */
+	SOURCE_USERS = 8192,        /* users with one source address, on loopback */
 };
 
 #define NOBODY UINT32_MAX
@@ -32,7 +33,7 @@ struct conn {
 	uint64_t linger_until_ns;
 	uint32_t generation;        /* tells events of this connection from its slot's earlier ones */
 	uint32_t user;              /* or NOBODY: lingering or free */
-	uint32_t before, after;     /* in the linger list; `after` also in the free list */
+	uint32_t before, after;     /* in the list it is in: lingering, resting, or free (`after`) */
 	int fd;
 	bool registered, watches_output;
 	bool reused;                /* has carried an answer before */
@@ -71,9 +72,10 @@ struct loadgen {
 	struct user *users;
 	unsigned char *states;      /* config->users × model->user_bytes */
 	struct conn *conns;
-	uint32_t n_conns, free_conn;
+	uint32_t n_conns, open_conns, free_conn;
 	struct list deadlines;      /* of busy users: in order, as all have the same timeout */
-	struct list lingering;
+	struct list lingering;      /* connections: answered, not to be used again, not yet closed */
+	struct list resting;        /* connections kept alive for a user without a request */
 	struct timers timers;
 	uint32_t *idle, n_idle;     /* open loop: users without a request, last in first out */
 	struct arrivals_clock arrivals;
@@ -82,7 +84,7 @@ struct loadgen {
 	char *receive, *out;        /* RECEIVE_BYTES, REQUEST_BYTES */
 };
 
-/* Allocate users and connections for g->config. 0 or -ENOMEM. client_close in any case. */
+/* Allocate config->users users and n_conns connections. 0 or -ENOMEM. client_close in any case. */
 int client_open(struct loadgen *g);
 void client_close(struct loadgen *g);
 

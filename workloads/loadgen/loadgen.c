@@ -301,33 +301,33 @@ static const char *unsound(const struct loadgen_config *c)
 	return NULL;
 }
 
-/* Every user holds a connection: raise the limit of open files, past the hard one if we may. */
-static int raise_files(struct loadgen *g)
+/*
+ * Every user may hold a connection: ask for as many files. Without the privilege to exceed the hard
+ * limit that is all there is, and users who think lose their connection to those who need one. Staying
+ * LINGER_MAX below it also leaves room to a server that is under the same limit. Returns how many
+ * connections there may be.
+ */
+static uint32_t raise_files(unsigned users)
 {
+	rlim_t need = (rlim_t)users + LINGER_MAX + FILES_BESIDES;
 	struct rlimit limit, wanted;
-	rlim_t need = (rlim_t)g->config->users + LINGER_MAX + FILES_BESIDES;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return -errno;
-	if (limit.rlim_cur >= need)
-		return 0;
+		return users;
 	wanted.rlim_cur = need;
 	wanted.rlim_max = limit.rlim_max > need ? limit.rlim_max : need;
-	if (!setrlimit(RLIMIT_NOFILE, &wanted))
-		return 0;
-	loadgen_fail(g, -EMFILE, "%u users need %llu open files, the limit is %llu (ulimit -Hn)",
-		     g->config->users, (unsigned long long)need,
-		     (unsigned long long)limit.rlim_max);
-	return -EMFILE;
+	if (limit.rlim_cur >= need || !setrlimit(RLIMIT_NOFILE, &wanted))
+		return users + LINGER_MAX;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	need = LINGER_MAX + FILES_BESIDES;
+	return limit.rlim_cur > 2 * need ? (uint32_t)(limit.rlim_cur - need) : need;
 }
 
 static int open_all(struct loadgen *g)
 {
-	int r = raise_files(g);
+	int r = client_open(g);
 
-	if (r)
-		return r;
-	r = client_open(g);
 	if (r)
 		return r;
 	r = timers_open(&g->timers, g->config->users);
@@ -372,6 +372,7 @@ int loadgen_run(const struct loadgen_config *config, struct loadgen_result *resu
 	g->model = config->app->users;
 	g->meter.result = result;
 	g->epoll_fd = -1;
+	g->n_conns = raise_files(config->users);
 	r = open_all(g);
 	if (r) {
 		loadgen_fail(g, r, "cannot start: %s", strerror(-r));

@@ -83,7 +83,7 @@ _Static_assert(sizeof(struct loadgen_result) < 1 << 20, "fits a small shared map
  * Run in this process until done; `stop` (shared, may be NULL) ends it early, within 20 ms. Ends at
  * warm-up + duration, or after `requests`, plus at most the timeout of what is then in flight. The
  * process's limit of open files is raised to what the users need. Results are complete when it returns
- * 0; -errno with result->why otherwise (-EINVAL: an unsound config; -EMFILE, -ENOMEM). Errors of the
+ * 0; -errno with result->why otherwise (-EINVAL: an unsound config; -ENOMEM). Errors of the
  * server are results, not errors of the generator.
  */
 int loadgen_run(const struct loadgen_config *config, struct loadgen_result *result,
