@@ -30,6 +30,7 @@ FLAGS: Mapping[str, str] = {
     "users": "-c", "rate": "--rate", "think_ms": "--think", "spawn_per_sec": "--spawn",
     "service": "--service", "service_scale": "--service-scale", "warmup_s": "--warmup",
     "duration_s": "-t", "wait": "--wait", "placement": "--placement", "instances": "--instances",
+    "idle_s": "--idle", "timeout_s": "--timeout",
 }
 DEFAULTS: Mapping[str, str] = {
     "model": "closed", "users": "1", "think_ms": "0", "keep_alive": "yes", "service": "none",
@@ -43,6 +44,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 NUMBERS: Mapping[str, tuple[float, float]] = {      # inclusive ranges
     "users": (1, 100000), "rate": (0.001, 1e8), "spawn_per_sec": (0, 1e6), "service_scale": (0, 1e6),
     "warmup_s": (0, 3600), "duration_s": (0.1, 86400), "reps": (1, 1000), "instances": (1, 64),
+    "idle_s": (0, 3600), "timeout_s": (0.1, 3600),
 }
 WHOLE = ("users", "spawn_per_sec", "reps", "instances")
 
@@ -70,8 +72,8 @@ class Cell:
 
     @property
     def load_s(self) -> float:
-        """Seconds under load: warm-up and measured part."""
-        return float(self.settings["warmup_s"]) + float(self.settings["duration_s"])
+        """Seconds that the run lasts by its own account: idle part, warm-up and measured part."""
+        return sum(float(self.settings.get(k, 0)) for k in ("idle_s", "warmup_s", "duration_s"))
 
     def arguments(self, seed: int) -> list[str]:
         """Arguments of `perhop run`. The seed depends on the repetition alone: systems see the same
@@ -84,7 +86,7 @@ class Cell:
             args += ["--arrivals", self.settings["model"]]
         if self.settings["keep_alive"] == "no":
             args.append("--close")
-        return args + ["--reps", "1", "--seed", str(seed * 1000 + self.rep), "--json"]
+        return args + ["--reps", "1", "--seed", str(seed * 1000 + self.rep), "--label", self.label, "--json"]
 
 
 @dataclass(frozen=True)

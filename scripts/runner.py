@@ -110,7 +110,8 @@ class Runner:
         try:
             record = last_record(out)
         except ValueError as error:
-            return skip(cell, self.plan.seed, f"perhop run gave no record ({status}): {error}")
+            said = self._last_words()
+            return skip(cell, self.plan.seed, f"perhop run gave no record ({status}): {said or error}")
         record["label"], record["rep"] = cell.label, cell.rep
         if steal > STEAL_LIMIT:
             record["marks"].append(f"steal: {steal:.1f} % of CPU time was stolen by the hypervisor")
@@ -139,6 +140,14 @@ class Runner:
                 stop(child)
                 raise
         return ended, out.decode("utf-8", "replace")
+
+    def _last_words(self) -> str:
+        """The last line that perhop printed on standard error for this cell; "" for none."""
+        with open(self.folder / "runner.log", "rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - 4096))
+            lines = [line.strip() for line in log.read().decode("utf-8", "replace").splitlines()]
+        last = next((line for line in reversed(lines) if line), "")
+        return "" if last.startswith("$ ") else last[-300:]
 
     def _log(self, line: str) -> None:
         with open(self.folder / "runner.log", "a", encoding="utf-8") as log:

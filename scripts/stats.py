@@ -85,7 +85,8 @@ def ratio_interval(a: Sequence[float], b: Sequence[float], level: float = LEVEL,
     in a sample resampling knows too little: Welch's t on the same scale is used instead.
     `n` is the smaller sample's size. ValueError when a mean is not positive.
     """
-    x, y = _clean(a), _clean(b)
+    # Sorted: the order in which records were written must not move the interval.
+    x, y = np.sort(_clean(a)), np.sort(_clean(b))
     if x.mean() <= 0 or y.mean() <= 0:
         raise ValueError("a ratio needs positive means")
     log_ratio = math.log(x.mean() / y.mean())

@@ -9,23 +9,28 @@ from typing import Sequence
 import records as rec
 from experiment import Experiment
 from stats import Estimate, outliers, dig, ratio_interval, summarise
-from verdicts import number
+from verdicts import number, with_half
 
 
 @dataclass
 class Table:
-    """Cells are plain text. Columns from `numeric` on are set flush right."""
+    """Cells are plain text. Columns from `numeric` on are flush right, but for a last one of words."""
 
     head: Sequence[str]
     rows: list[Sequence[str]] = field(default_factory=list)
     numeric: int = 1
     caption: str = ""
+    words: bool = False     # the last column is text
+
+    def right(self, column: int) -> bool:
+        """Whether a column is set flush right."""
+        return column >= self.numeric and not (self.words and column == len(self.head) - 1)
 
     def html(self) -> str:
         """A table inside its own scroll container."""
         def row(cells: Sequence[str], tag: str) -> str:
             return "<tr>" + "".join(
-                f'<{tag}{" class=n" if i >= self.numeric else ""}>{html.escape(c)}</{tag}>'
+                f'<{tag}{" class=n" if self.right(i) else ""}>{html.escape(c)}</{tag}>'
                 for i, c in enumerate(cells)) + "</tr>"
         caption = f"<caption>{html.escape(self.caption)}</caption>" if self.caption else ""
         return ('<div class=scroll tabindex=0><table>' + caption + "<thead>" + row(self.head, "th")
@@ -35,13 +40,13 @@ class Table:
         """A pipe table."""
         def row(cells: Sequence[str]) -> str:
             return "| " + " | ".join(c.replace("|", "\\|").replace("\n", " ") for c in cells) + " |"
-        rule = ["---" if i < self.numeric else "---:" for i in range(len(self.head))]
+        rule = ["---:" if self.right(i) else "---" for i in range(len(self.head))]
         lines = [row(self.head), row(rule), *(row(r) for r in self.rows)]
         return "\n".join(lines) + (f"\n\n{self.caption}" if self.caption else "") + "\n"
 
     def latex(self) -> str:
         """A booktabs tabular."""
-        columns = "".join("l" if i < self.numeric else "r" for i in range(len(self.head)))
+        columns = "".join("r" if self.right(i) else "l" for i in range(len(self.head)))
         lines = [f"\\begin{{tabular}}{{{columns}}}", "\\toprule", " & ".join(map(tex, self.head)) + " \\\\",
                  "\\midrule", *(" & ".join(map(tex, r)) + " \\\\" for r in self.rows), "\\bottomrule",
                  "\\end{tabular}"]
@@ -62,8 +67,9 @@ def plus_minus(e: Estimate | None, scale: float = 1.0) -> str:
     """'1,234 ± 56', scaled; a dash when nothing was measured."""
     if e is None:
         return "–"
-    half = e.half_width
-    return number(e.value * scale) + (f" ± {number(half * scale)}" if half is not None else "")
+    if e.half_width is None:
+        return number(e.value * scale)
+    return with_half(e.value * scale, e.half_width * scale)
 
 
 HEAD = ("System", "n", "RPS", "vs base", "p50 ms", "p95 ms", "p99 ms", "CCR µs", "CPU %", "Notes")
@@ -71,7 +77,7 @@ HEAD = ("System", "n", "RPS", "vs base", "p50 ms", "p95 ms", "p99 ms", "CCR µs"
 
 def point_table(experiment: Experiment, records: Sequence[rec.Record], point: str) -> Table:
     """All systems of an experiment at one load point: means with 99 % t intervals over repetitions."""
-    table = Table(HEAD, caption="Mean ± half of the 99 % t interval over n runs; latency is response time "
+    table = Table(HEAD, words=True, caption="Mean ± half of the 99 % t interval over n runs; latency is response time "
                   "(from the intended start); CCR: CPU time of all components per request; CPU: whole node "
                   "less the generator, 100 % = one core; "
                   f"vs base: ratio to {experiment.system_name(experiment.baseline)}.")

@@ -84,11 +84,16 @@ def published(rows: Sequence[Published], artifact: str, system: str, metric: str
 
 def number(x: float) -> str:
     """Three significant digits, thousands apart, never scientific."""
-    if x == 0:
-        return "0"
-    if abs(x) >= 100:
-        return f"{x:,.0f}"
-    return f"{x:.1f}" if abs(x) >= 10 else f"{x:.2f}" if abs(x) >= 1 else f"{x:.3g}"
+    for limit, digits in ((99.95, 0), (9.995, 1), (0.9995, 2)):
+        if abs(x) >= limit:
+            return f"{x:,.{digits}f}"
+    return f"{x:.3g}" if abs(x) >= 1e-4 else "0" if abs(x) < 1e-9 else f"{x:.7f}"
+
+
+def with_half(value: float, half: float) -> str:
+    """'356 ± 25': the half width to the decimals of the value."""
+    text = number(value)
+    return f"{text} ± {half:,.{len(text.partition('.')[2])}f}"
 
 
 def with_interval(e: Estimate, unit: str = "") -> str:
@@ -99,9 +104,11 @@ def with_interval(e: Estimate, unit: str = "") -> str:
 
 
 def judge_ratio(e: Estimate, expected: float) -> str:
-    """The verdict on a ratio (expected > 1 claims 'more', < 1 'less')."""
-    if expected <= 0 or expected == 1:
-        raise ValueError("a claimed ratio is positive and not 1")
+    """The verdict on a ratio (expected > 1 claims 'more', < 1 'less', 1 'equal')."""
+    if expected <= 0:
+        raise ValueError("a claimed ratio is positive")
+    if expected == 1:
+        return REPRODUCED if 1 / (1 + TOLERANCE) <= e.value <= 1 + TOLERANCE else NOT_REPRODUCED
     within = e.low is not None and e.high is not None and e.low <= expected <= e.high
     near = abs(e.value / expected - 1) <= TOLERANCE
     up = expected > 1
@@ -134,7 +141,8 @@ def ratio_verdict(artifact: str, claim: str, expected: float, ours: Sequence[Rec
         TREND: f"At {where} the direction is the published one, the size "
                f"{number(max(e.value / expected, expected / e.value))} times "
                f"{'larger' if (e.value > expected) == (expected > 1) else 'smaller'}.",
-        NOT_REPRODUCED: f"At {where} the difference is not there, or points the other way.",
+        NOT_REPRODUCED: f"At {where} the two differ by more than {TOLERANCE:.0%}." if expected == 1 else
+                        f"At {where} the difference is not there, or points the other way.",
     }[kind]
     return Verdict(artifact, claim, text, with_interval(e, "×"), kind, said, ids)
 

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* `perhop serve`: a deployment that stays up, its dead instances restarted, until it is told to end. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "chain/clock.h"
+#include "cli/cli.h"
+#include "cli/parse.h"
+#include "chain/deploy.h"
+
+#define WATCH_NS (20 * NS_PER_MS)
+
+enum { OPT_LISTEN = 256, OPT_TIMEOUT, OPT_SERVICE, OPT_SCALE, OPT_INSTANCES, OPT_JSON };
+
+struct serve_arguments {
+	struct dataplane_list dataplanes;
+	const char *workload_text;
+	struct deploy_config config;
+	double timeout_s;           /* 0: until a signal */
+	bool json;
+};
+
+static const struct argp_option options[] = {
+	{ "dataplane", 'd', "SPEC", 0, "Dataplane, name[:mode][,key=value...]", 0 },
+	{ "workload", 'w', "WORKLOAD", 0, "Workload, name[:mode][,key=value...]", 0 },
+	{ "listen", OPT_LISTEN, "ADDR:PORT", 0, "Where clients connect (127.0.0.1 and a free port, "
+	  "which is printed)", 0 },
+	{ "service", OPT_SERVICE, "none|sleep|spin", 0, "How functions spend their service time "
+	  "(none)", 0 },
+	{ "service-scale", OPT_SCALE, "X", 0, "Factor on the published service times (1)", 0 },
+	{ "instances", OPT_INSTANCES, "N", 0, "Instances of each function (1)", 0 },
+	{ "timeout", OPT_TIMEOUT, "SEC", 0, "End after so long", 0 },
+	{ "json", OPT_JSON, NULL, 0, "URL and components as one JSON object", 0 },
+	{ 0 },
+};
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+	struct serve_arguments *a = state->input;
+	struct why why;
+	uint64_t n;
+	int choice;
+
+	switch (key) {
+	case 'd':
+		if (parse_dataplanes(arg, &a->dataplanes, &why))
+			argp_error(state, "-d: %s", why.text);
+		if (a->dataplanes.count > 1)
+			argp_error(state, "-d: serve runs one dataplane at a time");
+		return 0;
+	case 'w':
+		a->workload_text = arg;
+		return 0;
+	case OPT_LISTEN:
+		if (parse_address(arg, &a->config.listen, &why))
+			argp_error(state, "--listen: %s", why.text);
+		return 0;
+	case OPT_SERVICE:
+		if (parse_choice(arg, service_choices, &choice, &why))
+			argp_error(state, "--service: %s", why.text);
+		else
+			a->config.service = (enum service_mode)choice;
+		return 0;
+	case OPT_SCALE:
+		if (parse_number(arg, 0, 1e6, &a->config.service_scale, &why))
+			argp_error(state, "--service-scale: %s", why.text);
+		return 0;
+	case OPT_INSTANCES:
+		if (parse_count(arg, 1, INSTANCE_MAX - 1, &n, &why))
+			argp_error(state, "--instances: %s", why.text);
+		else
+			a->config.instances = (unsigned)n;
+		return 0;
+	case OPT_TIMEOUT:
+		if (parse_number(arg, 0.01, 1e9, &a->timeout_s, &why))
+			argp_error(state, "--timeout: %s", why.text);
+		return 0;
+	case OPT_JSON:
+		a->json = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		argp_error(state, "'%s' is not expected here; the dataplane follows -d, the workload -w",
+			   arg);
+		return 0;
+	case ARGP_KEY_END:
+		if (!a->dataplanes.count || !a->workload_text)
+			argp_error(state, "%s is missing; `perhop list` shows what there is",
+				   a->dataplanes.count ? "-w WORKLOAD" : "-d DATAPLANE");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp argp = {
+	.options = options,
+	.parser = parse_option,
+	.doc = "Keep a workload up on a dataplane until interrupted; instances that die are started "
+	       "again.\v"
+	       "Examples:\n"
+	       "  perhop serve -d skmsg -w boutique --listen 127.0.0.1:8080\n"
+	       "  perhop serve -d kernel:knative,sidecar=nginx -w boutique --timeout 60\n"
+	       "  perhop serve -d null -w echo --json\n\n"
+	       "Exit codes: 0 ended as told (SIGINT, SIGTERM or --timeout), 1 a component ended and "
+	       "could not be started again, 2 wrong usage or cannot run here.",
+};
+
+static void print_deployment(const struct deployment *d, bool json)
+{
+	char host[INET_ADDRSTRLEN], url[64];
+	json_t *components = json_array();
+	unsigned i;
+
+	inet_ntop(AF_INET, &d->address.sin_addr, host, sizeof(host));
+	snprintf(url, sizeof(url), "http://%s:%u", host, ntohs(d->address.sin_port));
+	if (!json) {
+		printf("%s on %s: %s/\n", d->app->spec.text, d->spec.text, url);
+		for (i = 0; i < d->app->n_chains; i++)
+			printf("  chain %-16s %s%s\n", d->app->chains[i].name, url,
+			       d->app->chains[i].path);
+	}
+	for (i = 0; i < d->components; i++) {
+		if (!json)
+			printf("  pid %-18d %s\n", d->component[i].pid, d->component[i].name);
+		json_array_append_new(components,
+				      json_pack("{s:s, s:i}", "name", d->component[i].name, "pid",
+						(int)d->component[i].pid));
+	}
+	if (json)
+		json_line(json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:o}", "dataplane", d->spec.text,
+				    "workload", d->app->spec.text, "url", url, "address", host, "port",
+				    (int)ntohs(d->address.sin_port), "supervisor", (int)getpid(),
+				    "components", components));
+	else
+		json_decref(components);
+	fflush(stdout);
+}
+
+/* Until a signal or the time is up. */
+static int stay(struct deployment *d, double timeout_s, int signals)
+{
+	uint64_t end = timeout_s > 0 ? clock_now_ns() + (uint64_t)(timeout_s * 1e9) : UINT64_MAX;
+	unsigned restarts = 0;
+
+	while (clock_now_ns() < end) {
+		if (signals_wait(signals, WATCH_NS))
+			return STATUS_DONE;
+		if (deploy_watch(d)) {
+			fprintf(stderr, "perhop serve: %s\n", d->why);
+			return STATUS_FAILED;
+		}
+		if (d->restarts != restarts)
+			fprintf(stderr, "perhop serve: %s; it was started again\n", d->why);
+		restarts = d->restarts;
+	}
+	return STATUS_DONE;
+}
+
+static int serve(struct serve_arguments *a, const struct application *app)
+{
+	struct probe_report report = { .ok = true };
+	const struct dataplane_ops *ops = a->dataplanes.at[0].ops;
+	const struct spec *spec = &a->dataplanes.at[0].spec;
+	struct deployment *d;
+	int signals, status;
+
+	ops->probe(spec, &report);
+	if (!report.ok) {
+		fprintf(stderr, "perhop serve: %s cannot run here: %s\n", spec->text, report.reason);
+		return STATUS_CANNOT;
+	}
+	signals = signals_open();
+	d = calloc(1, sizeof(*d));
+	if (signals < 0 || !d) {
+		fprintf(stderr, "perhop serve: %s\n", strerror(signals < 0 ? -signals : ENOMEM));
+		free(d);
+		return STATUS_CANNOT;
+	}
+	if (deploy_start(d, ops, spec, app, &a->config)) {
+		fprintf(stderr, "perhop serve: the deployment did not start: %s\n", d->why);
+		status = STATUS_CANNOT;
+	} else {
+		print_deployment(d, a->json);
+		status = stay(d, a->timeout_s, signals);
+		deploy_stop(d);
+	}
+	free(d);
+	close(signals);
+	return status;
+}
+
+int serve_main(int argc, char **argv)
+{
+	struct serve_arguments a = { 0 };
+	const struct workload *workload;
+	struct application app = { 0 };
+	struct why why;
+	int status;
+
+	deploy_defaults(&a.config);
+	a.config.restart = true;
+	if (argp_parse(&argp, argc, argv, 0, NULL, &a))
+		return STATUS_CANNOT;
+	if (application_open(&app, &workload, a.workload_text, why.text, sizeof(why.text))) {
+		fprintf(stderr, "perhop serve: -w: %s\n", why.text);
+		return STATUS_CANNOT;
+	}
+	status = serve(&a, &app);
+	if (workload->release)
+		workload->release(&app);
+	return status;
+}

@@ -1,0 +1,204 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# What perhop needs from the system, and how to get it.
+#
+#   scripts/prerequisites.sh           install what is missing (Debian, root), or say how
+#   scripts/prerequisites.sh --check   only say what is missing
+#
+# Exit code 0: all is there; 1: something is missing. With everything there it installs nothing,
+# needs no network and takes a fraction of a second. Needs no more than a POSIX shell.
+set -u
+
+# package | what for | how to recognise it where there is no dpkg
+#   cmd:X  a program    pc:X  a pkg-config module    py:X  a module of /usr/bin/python3    file:X
+list() {
+	cat <<'LIST'
+gcc build cmd:gcc
+libc6-dev build file:/usr/include/stdio.h
+pkg-config build cmd:pkg-config
+libjansson-dev build pc:jansson
+libssl-dev build pc:libcrypto
+protobuf-c-compiler build cmd:protoc-c
+libprotobuf-c-dev build pc:libprotobuf-c
+libmnl-dev build pc:libmnl
+libelf-dev build pc:libelf
+zlib1g-dev build pc:zlib
+libbpf-dev bpf pc:libbpf
+clang bpf cmd:clang
+bpftool bpf cmd:bpftool
+nginx nginx cmd:nginx
+libnginx-mod-http-lua nginx file:/usr/lib/nginx/modules/ngx_http_lua_module.so
+python3 python cmd:/usr/bin/python3
+python3-numpy python py:numpy
+python3-scipy python py:scipy
+python3-matplotlib python py:matplotlib
+python3-jsonschema python py:jsonschema
+libcmocka-dev tests pc:cmocka
+curl tests cmd:curl
+procps tests cmd:ps
+iproute2 tests cmd:ip
+shellcheck tests cmd:shellcheck
+pyflakes3 tests cmd:pyflakes3
+wrk tests cmd:wrk
+LIST
+}
+
+# Missing packages, one per line, by one question to dpkg.
+missing_debian() {
+	names=$(list | cut -d' ' -f1)
+	# shellcheck disable=SC2086 # the list is to be split
+	installed=$(dpkg-query -W -f '${db:Status-Abbrev}${Package}\n' $names 2>/dev/null |
+		sed -n "s/^[hi]i *//p")
+	list | while read -r package reason how; do
+		case "
+$installed
+" in
+		*"
+$package
+"*) ;;
+		*) echo "$package $reason $how" ;;
+		esac
+	done
+}
+
+# The same where there is no dpkg.
+missing_elsewhere() {
+	list | while read -r package reason how; do
+		what=${how#*:}
+		case $how in
+		cmd:*) command -v "$what" || PATH=$PATH:/usr/sbin:/sbin command -v "$what" ;;
+		pc:*) pkg-config --exists "$what" ;;
+		py:*) /usr/bin/python3 -c "import importlib.util as u, sys; sys.exit(not u.find_spec('$what'))" ;;
+		file:/usr/lib/*) test -e "$what" || test -e "/usr/lib64/${what#/usr/lib/}" ;;
+		file:*) test -e "$what" ;;
+		esac >/dev/null 2>&1 || echo "$package $reason $how"
+	done
+}
+
+# "gcc (build), wrk (tests)"
+describe() {
+	printf '%s\n' "$1" | while read -r package reason _; do
+		printf '  %-24s %s\n' "$package" "$reason"
+	done
+}
+
+names_of() {
+	printf '%s\n' "$1" | cut -d' ' -f1 | tr '\n' ' ' | sed 's/ $//'
+}
+
+# Debian starts a service as soon as its package is there; an nginx of the system on port 80 is not
+# ours to start. policy-rc.d is Debian's way to say so; what was there before comes back.
+POLICY=/usr/sbin/policy-rc.d
+policy_saved=
+
+deny_services() {
+	if [ -e "$POLICY" ]; then
+		policy_saved=$(mktemp "$POLICY.XXXXXX") && cp -p "$POLICY" "$policy_saved" || exit 1
+	fi
+	trap restore_services EXIT
+	trap 'exit 1' HUP INT TERM
+	printf '#!/bin/sh\nexit 101\n' >"$POLICY"
+	chmod 755 "$POLICY"
+}
+
+restore_services() {
+	trap - EXIT
+	if [ -n "$policy_saved" ]; then
+		mv -f "$policy_saved" "$POLICY"
+	else
+		rm -f "$POLICY"
+	fi
+}
+
+install_debian() {
+	packages=$(names_of "$missing")
+	echo "Installing from Debian's archive:"
+	describe "$missing"
+	deny_services
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get -q -o DPkg::Lock::Timeout=120 update || return 1
+	# shellcheck disable=SC2086 # the list is to be split
+	apt-get -q -y -o DPkg::Lock::Timeout=120 -o Dpkg::Options::=--force-confold \
+		install --no-install-recommends $packages || return 1
+	# Nor is it to start with the machine. perhop runs its own nginx from its own configuration.
+	case " $packages " in
+	*' nginx '*)
+		if command -v systemctl >/dev/null 2>&1; then
+			systemctl disable nginx.service >/dev/null 2>&1 || :
+		fi
+		;;
+	esac
+	restore_services
+}
+
+# The packages' names elsewhere differ a little: a hint, not a promise.
+hint() {
+	if command -v dnf >/dev/null 2>&1; then
+		echo "  dnf install gcc pkgconf jansson-devel openssl-devel protobuf-c-devel protobuf-c-compiler" \
+			"libmnl-devel elfutils-libelf-devel zlib-devel libbpf-devel clang bpftool nginx" \
+			"nginx-mod-http-lua python3 python3-numpy python3-scipy python3-matplotlib" \
+			"python3-jsonschema libcmocka-devel curl procps-ng iproute ShellCheck wrk"
+	elif command -v pacman >/dev/null 2>&1; then
+		echo "  pacman -S base-devel jansson openssl protobuf-c libmnl libelf zlib libbpf clang bpf nginx" \
+			"nginx-mod-lua python-numpy python-scipy python-matplotlib python-jsonschema cmocka" \
+			"curl procps-ng iproute2 shellcheck python-pyflakes wrk"
+	elif command -v apk >/dev/null 2>&1; then
+		echo "  apk add build-base jansson-dev openssl-dev protobuf-c-dev libmnl-dev elfutils-dev zlib-dev" \
+			"libbpf-dev clang bpftool nginx nginx-mod-http-lua py3-numpy py3-scipy py3-matplotlib" \
+			"py3-jsonschema cmocka-dev curl procps iproute2 shellcheck py3-flakes wrk"
+	elif command -v apt-get >/dev/null 2>&1; then
+		echo "  apt-get install --no-install-recommends $(names_of "$missing")"
+		echo "  (Ubuntu: bpftool is in linux-tools-generic; nginx starts by itself, stop it afterwards)"
+	else
+		echo "  the packages above, or their counterparts, by this system's package manager"
+	fi
+}
+
+case ${1-} in
+'' | --check) ;;
+*)
+	echo "usage: scripts/prerequisites.sh [--check]" >&2
+	exit 2
+	;;
+esac
+
+ID=unknown
+# shellcheck disable=SC1091 # the system's
+[ -r /etc/os-release ] && . /etc/os-release
+if [ "$ID" = debian ] && command -v dpkg-query >/dev/null 2>&1; then
+	missing=$(missing_debian)
+else
+	missing=$(missing_elsewhere)
+fi
+[ -z "$missing" ] && exit 0
+
+if [ "${1-}" = --check ]; then
+	echo "Missing:"
+	describe "$missing"
+	exit 1
+fi
+if [ "$ID" != debian ]; then
+	echo "Missing on this system ($ID), by their names in Debian:"
+	describe "$missing"
+	echo "Probably this installs them:"
+	hint
+	exit 1
+fi
+if [ "$(id -u)" != 0 ]; then
+	echo "Missing:"
+	describe "$missing"
+	echo "Install them (nginx without starting it) by"
+	echo "  sudo $0"
+	echo "or, which starts Debian's nginx on port 80 where it is missing now, by"
+	echo "  sudo apt-get install --no-install-recommends $(names_of "$missing")"
+	exit 1
+fi
+if ! install_debian; then
+	echo "perhop: the packages above could not be installed; apt-get says why" >&2
+	exit 1
+fi
+left=$(missing_debian)
+[ -z "$left" ] && exit 0
+echo "perhop: still missing after the installation:" >&2
+describe "$left" >&2
+exit 1

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""make reproduce: run the experiments of paper-figs/, draw the figures, judge the numbers, write the report.
+
+    reproduce.py [--profile smoke|quick|paper] [--only fig08,…] [--seed N] [--resume DIR|no]
+    reproduce.py --draw DIR      draw and report again from the records of a run; runs nothing
+    reproduce.py --plan          say what would run and how long it should take; run nothing
+
+Exit: 0 done, 1 done, but a run was invalid or a figure failed, 2 could not, 130 interrupted.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Sequence
+
+import records as rec
+from experiment import PROFILES, ConfError, Experiment, Plan, make_plan, read_all
+from figures import Drawn, draw
+from progress import Bar, duration
+from report import Report
+from runner import Progress, Runner, Stopped, availability, digest, open_folder
+
+
+def announce(plan: Plan, runner: Runner, done: set[str], experiments: Sequence[Experiment]) -> None:
+    """Say what will run, what not and why, and how long it should take."""
+    left = [c for c in plan.cells if c.label not in done]
+    for experiment in experiments:
+        mine = [c for c in left if c.experiment == experiment.name]
+        print(f"{experiment.name}: {experiment.title}")
+        for system in experiment.systems:
+            cells = [c for c in mine if c.system == system]
+            if not cells:
+                continue
+            reason = runner.unavailable.get(cells[0].dataplane)
+            points = list(dict.fromkeys(c.point for c in cells))
+            print(f"  {experiment.system_name(system):<16} {cells[0].dataplane:<24} "
+                  + (f"skipped: {reason}" if reason else f"{len(cells)} runs: {', '.join(points)}"))
+    if done:
+        print(f"{len(plan.cells) - len(left)} of {len(plan.cells)} runs are recorded already")
+    print(f"about {duration(runner.expected_s(left))}, seed {plan.seed}, records in {runner.records}", flush=True)
+
+
+def write_report(folder: Path, profile: str, seed: int, experiments: Sequence[Experiment],
+                 problems: Sequence[str]) -> tuple[Path, list[Drawn]]:
+    """Draw everything and write the report of a run's folder."""
+    path = folder / "records.jsonl"
+    loaded = rec.load(path) if path.exists() else rec.Loaded(path)
+    drawn = []
+    for experiment in experiments:
+        print(f"drawing {experiment.name}", flush=True)
+        drawn.append(draw(experiment, loaded.records, folder / "figures" / experiment.name))
+        for problem in drawn[-1].problems:
+            print(f"  {problem}")
+    return Report(folder, profile, seed, loaded, drawn, problems).write(), drawn
+
+
+def execute(args: argparse.Namespace, experiments: list[Experiment], problems: list[str]) -> int:
+    """Plan, run, draw, report."""
+    program = Path(args.program)
+    if not program.is_file():
+        raise Stopped(f"there is no {program}: run `make` first")
+    experiments = [e for e in experiments if args.profile in e.profiles]
+    plan = make_plan(experiments, args.profile, args.seed, digest(program))
+    if not plan.cells:
+        raise Stopped(f"nothing to run: no experiment {'named ' + args.only if args.only else ''} in {args.figures} "
+                      f"has a {args.profile} profile")
+    unavailable = availability(program, {c.dataplane for c in plan.cells})
+    if args.plan:
+        announce(plan, Runner(plan, Path(args.runs) / "…", program, lambda p: None, unavailable), set(), experiments)
+        return 0
+    folder, resumed = open_folder(Path(args.runs), plan, args.resume)
+    bar = Bar()
+    runner = Runner(plan, folder, program, bar, unavailable)
+    if resumed:
+        print(f"resuming {folder}")
+    announce(plan, runner, runner.recorded(), experiments)
+    interrupted = ""
+    state = Progress(len(plan.cells))
+    try:
+        state = runner.run()
+    except KeyboardInterrupt:
+        interrupted = "interrupted"
+    except Stopped as error:
+        interrupted = str(error)
+    if interrupted:
+        bar.end()
+        print(f"reproduce: {interrupted}; the records so far are kept. Run the same command again to go on.",
+              file=sys.stderr)
+        return 130 if interrupted == "interrupted" else 2
+    path, drawn = write_report(folder, args.profile, args.seed, experiments, problems)
+    print(f"report: {path}")
+    return 1 if state.failed or problems or any(d.problems for d in drawn) else 0
+
+
+def redraw(args: argparse.Namespace, experiments: list[Experiment], problems: list[str]) -> int:
+    """Report again from records."""
+    folder = Path(args.draw)
+    try:
+        plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+        profile, seed = str(plan["profile"]), int(plan["seed"])
+        planned = {c["experiment"] for c in plan["cells"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Stopped(f"{folder} is not the folder of a run: {error}") from error
+    path, _ = write_report(folder, profile, seed, [e for e in experiments if e.name in planned], problems)
+    print(f"report: {path}")
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse the command line and go."""
+    parser = argparse.ArgumentParser(description="Run the experiments of paper-figs/, draw every figure, judge "
+                                     "every published number, write the report.")
+    parser.add_argument("--profile", choices=PROFILES, default="quick", help="how long and how often (default quick)")
+    parser.add_argument("--only", default="", help="figure folders to take, by the start of their names: fig08,fig05")
+    parser.add_argument("--seed", type=int, default=1, help="of the order and of the load (default 1)")
+    parser.add_argument("--resume", help="folder of a run to go on with; 'no' starts anew "
+                        "(default: the newest unfinished run of the same plan)")
+    parser.add_argument("--plan", action="store_true", help="say what would run, and stop")
+    parser.add_argument("--draw", metavar="DIR", help="draw and report from the records of this run")
+    parser.add_argument("--program", default=str(rec.ROOT / "build" / "perhop"), help="the perhop to run")
+    parser.add_argument("--figures", default=str(rec.ROOT / "paper-figs"), help=argparse.SUPPRESS)
+    parser.add_argument("--runs", default=str(rec.ROOT / "results" / "runs"), help="where runs are kept")
+    args = parser.parse_args(argv)
+    # Like Ctrl-C: stop the run that is under way and leave everything ready to resume.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    only = [word for word in args.only.replace(" ", ",").split(",") if word]
+    try:
+        experiments, problems = read_all(Path(args.figures), only)
+        for problem in problems:
+            print(f"reproduce: {problem}", file=sys.stderr)
+        return (redraw if args.draw else execute)(args, experiments, problems)
+    except (Stopped, ConfError, OSError) as error:
+        print(f"reproduce: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("reproduce: interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
