@@ -388,6 +388,7 @@ static void on_reclaimed(void *arg, struct message *m)
 		refuse(g, &a, REFUSED_DEAD, 502, "the function's instance died\n");
 		front_answer(g->front, t, &a);
 	}
+	route_unwind(g->board, m);
 	pool_free(g->pool, m, GATEWAY);
 }
 
