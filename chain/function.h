@@ -34,6 +34,7 @@ struct invocation {
 	function_id callee;         /* set by invocation_call */
 	void *locals;               /* function.locals bytes, zero on entry, kept across CALLs */
 	void *state;                /* this instance's, made by function.start */
+	const void *config;         /* function.config */
 	uint64_t seed;              /* of the run: all that is random comes from it */
 };
 
@@ -46,6 +47,7 @@ struct function {
 	int (*start)(void *state, uint64_t seed);   /* optional; 0 or -errno */
 	void (*stop)(void *state);                  /* optional */
 	enum outcome (*handle)(struct invocation *inv);
+	const void *config;         /* the workload's settings for it, read-only; may be NULL */
 };
 
 /* `return invocation_call(inv, FN, STEP, TYPE, LENGTH)`: the arguments are in the payload already. */

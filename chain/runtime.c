@@ -255,7 +255,8 @@ static void leave(struct runtime *r, const struct hosted *h, struct message *m, 
  */
 static void run(struct runtime *r, const struct hosted *h, struct message *m, uint16_t step)
 {
-	struct invocation inv = { .message = m, .state = h->state, .seed = r->d->config.seed };
+	struct invocation inv = { .message = m, .state = h->state, .config = h->fn->config,
+				  .seed = r->d->config.seed };
 	enum outcome outcome;
 	int err;
 

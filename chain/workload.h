@@ -26,6 +26,9 @@ struct user_request {
 	char *out;                  /* HTTP/1.1 request bytes are written here… */
 	size_t room;                /* …at most so many */
 	size_t length;              /* bytes written */
+	const struct application *app;      /* whose user it is; set by the generator */
+	bool more;                  /* no think time after the answer: the user's next request belongs to
+				     * the same action (a redirect to follow, the next click at once) */
 };
 
 /*
@@ -34,7 +37,6 @@ struct user_request {
  */
 struct user_model {
 	size_t user_bytes;          /* state of one user, zeroed at start */
-	const struct application *app;      /* set by configure */
 	/* Write the user's next request. 0, or -errno. `random`: the user's own stream, for random_next. */
 	int (*next)(void *user, uint64_t *random, struct user_request *rq);
 	/* Look at a response (cookies); `ok` is whether this answer counts as a success. */
