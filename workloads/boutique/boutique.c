@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The workload `boutique`: its modes, chains and functions. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "workloads/boutique/boutique.h"
+
+static const struct function *const services[BOUTIQUE_FUNCTIONS] = {
+	[FRONTEND] = &boutique_frontend, [CATALOG] = &boutique_catalog,
+	[RECOMMENDATION] = &boutique_recommendation, [CHECKOUT] = &boutique_checkout,
+	[CURRENCY] = &boutique_currency, [AD] = &boutique_ad, [EMAIL] = &boutique_email,
+	[PAYMENT] = &boutique_payment, [SHIPPING] = &boutique_shipping, [CART] = &boutique_cart,
+};
+
+static const function_id head[] = { FRONTEND };
+
+/*
+ * One chain per thing a user does, named after the published chain that it is. Which is which follows
+ * from Table 4, whose sequences are the frontend's questions (functions by their Table 3 numbers):
+ *
+ *   Ch-1  4 1 9 4×7 5        currencies, products, cart, 7 prices, ad              home page
+ *   Ch-2  4 9 2 1×5 8 4 1 4  currencies, cart, 5 recommended, shipping, 1 item     cart page
+ *   Ch-3  1 9                product, cart                                         add to cart
+ *   Ch-4  3 1 7 8 6 2 1×4 4  checkout …, 4 recommended, currencies                 place an order
+ *   Ch-5  1 4 9 4 2 1×4 5    product, currencies, cart, price, recommended, ad     product page
+ *   Ch-6  4                  currencies                                            set the currency
+ *
+ * They differ in details from today's public application, which ours follows: it has nine products,
+ * recommends five, and sets the currency (a cookie) without asking anybody. Paths select the topic
+ * at the gateway; Ch-2 and Ch-3 share theirs and, as all do, their head function.
+ */
+static const struct chain chains[] = {
+	[CH1_INDEX] = { "ch1-index", "/", head, 1 },
+	[CH2_VIEW_CART] = { "ch2-view-cart", "/cart", head, 1 },
+	[CH3_ADD_TO_CART] = { "ch3-add-to-cart", "/cart", head, 1 },
+	[CH4_CHECKOUT] = { "ch4-checkout", "/cart/checkout", head, 1 },
+	[CH5_PRODUCT] = { "ch5-product", "/product/", head, 1 },
+	[CH6_SET_CURRENCY] = { "ch6-set-currency", "/setCurrency", head, 1 },
+};
+
+static const struct option_spec options[] = {
+	{ "redirects", "follow|ignore", "follow",
+	  "users follow redirects, each a request of its own; ignored, a mix makes 1.21 requests per "
+	  "think time as the published load does" },
+	{ 0 },
+};
+
+static int configure(struct application *app, char *why, size_t why_bytes)
+{
+	const char *mode = app->spec.mode;
+	unsigned first = 1, last = BOUTIQUE_SEQUENCES;
+
+	app->codec = &boutique_codec;
+	if (!mode[0] || !strcmp(mode, "web")) {
+		app->functions = services;
+		app->n_functions = BOUTIQUE_FUNCTIONS;
+		app->chains = chains;
+		app->n_chains = sizeof(chains) / sizeof(chains[0]);
+		app->users = strcmp(spec_value(&app->spec, options, "redirects"), "ignore")
+				     ? &boutique_users : &boutique_users_no_follow;
+		return 0;
+	}
+	if (!strncmp(mode, "ch", 2) && mode[2] >= '1' && mode[2] <= '6' && !mode[3])
+		first = last = (unsigned)(mode[2] - '0');
+	else if (strcmp(mode, "sequences")) {
+		snprintf(why, why_bytes, "boutique has no mode '%s'", mode);
+		return -EINVAL;
+	}
+	if (sequences_configure(app, first, last)) {
+		snprintf(why, why_bytes, "out of memory");
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+static void release(struct application *app)
+{
+	free(app->private);
+	app->private = NULL;
+}
+
+const struct workload workload_boutique = {
+	.name = "boutique",
+	.summary = "Online Boutique: ten services with their real logic, HTML pages, carts and orders",
+	.modes = "web|ch1|ch2|ch3|ch4|ch5|ch6|sequences",
+	.options = options,
+	.configure = configure,
+	.release = release,
+};
