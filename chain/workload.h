@@ -43,6 +43,7 @@ struct user_model {
 	void (*response)(void *user, const char *head, size_t head_length, const char *body,
 			 size_t body_length, unsigned status, bool *ok);
 	unsigned think_lo_ms, think_hi_ms;  /* the upstream generator's think time, uniform */
+	double requests_per_action; /* mean number between two think times; 0 means 1 */
 };
 
 /* A workload configured by its spec. */

@@ -323,6 +323,7 @@ const struct user_model boutique_users = {
 	.response = response,
 	.think_lo_ms = 1000,
 	.think_hi_ms = 10000,
+	.requests_per_action = 28.0 / TOTAL_WEIGHT,
 };
 
 const struct user_model boutique_users_no_follow = {
@@ -331,6 +332,7 @@ const struct user_model boutique_users_no_follow = {
 	.response = response,
 	.think_lo_ms = 1000,
 	.think_hi_ms = 10000,
+	.requests_per_action = 23.0 / TOTAL_WEIGHT,
 };
 
 /* ---- The published sequences ------------------------------------------------------------------- */

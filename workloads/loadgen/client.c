@@ -338,7 +338,8 @@ static void broken(struct loadgen *g, uint32_t i, int error, uint64_t now)
 static int compose(struct loadgen *g, uint32_t i)
 {
 	struct user *u = &g->users[i];
-	struct user_request rq = { .out = g->out, .room = REQUEST_BYTES - sizeof(CLOSE_FIELD) };
+	struct user_request rq = { .out = g->out, .room = REQUEST_BYTES - sizeof(CLOSE_FIELD),
+				   .app = g->config->app };
 	size_t close_bytes = g->config->keep_alive ? 0 : sizeof(CLOSE_FIELD) - 1;
 	const char *end;
 	size_t at;
@@ -364,6 +365,7 @@ static int compose(struct loadgen *g, uint32_t i)
 	memcpy(u->request + at + close_bytes, end, rq.length - at);
 	u->request_bytes = (uint32_t)(rq.length + close_bytes);
 	u->chain = (uint16_t)rq.chain;
+	u->more = rq.more;
 	u->head = !memcmp(rq.out, "HEAD", 4);
 	u->repeatable = u->head || !memcmp(rq.out, "GET ", 4);
 	return 0;

@@ -48,7 +48,7 @@ struct user {
 	uint32_t before, after;     /* in the list of deadlines */
 	uint16_t chain;
 	uint8_t failures;           /* transport errors in a row */
-	bool spawned, busy, head, repeatable, repeated;
+	bool spawned, busy, head, repeatable, repeated, more;
 };
 
 struct list {

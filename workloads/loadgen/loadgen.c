@@ -46,10 +46,13 @@ void loadgen_fail(struct loadgen *g, int error, const char *format, ...)
 double loadgen_offered_ceiling(const struct loadgen_config *c)
 {
 	double think_s = (c->think_lo_ms + (double)c->think_hi_ms) / 2 / 1000;
+	double per_action = c->app && c->app->users ? c->app->users->requests_per_action : 0;
 
 	if (c->arrivals != ARRIVALS_CLOSED)
 		return c->rate;
-	return think_s > 0 ? c->users / think_s : 0;
+	if (per_action <= 0)
+		per_action = 1;
+	return think_s > 0 ? c->users / think_s * per_action : 0;
 }
 
 /* ---- Open loop ---------------------------------------------------------------------------------- */
@@ -142,7 +145,7 @@ void loadgen_next(struct loadgen *g, uint32_t i, uint64_t now)
 	uint64_t pause = backoff(&g->users[i]), think;
 
 	if (g->config->arrivals == ARRIVALS_CLOSED) {
-		think = draw_think(g, i);
+		think = g->users[i].more ? 0 : draw_think(g, i);
 		if (think > pause)
 			pause = think;
 		if (!pause) {
