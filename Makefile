@@ -14,7 +14,7 @@ OPT     ?= -O2 -g
 CFLAGS  += -std=gnu11 $(OPT) -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes \
            -Wmissing-prototypes -Wvla -fno-strict-aliasing -fstack-protector-strong
 CPPFLAGS += -D_GNU_SOURCE -I. -I$(B)
-LDLIBS  += -lbpf -lelf -lz -ljansson -lprotobuf-c -lcrypto -lm -ldl
+LDLIBS  += -lmnl -lbpf -lelf -lz -ljansson -lprotobuf-c -lcrypto -lm -ldl
 DEPFLAGS = -MMD -MP
 
 # ---- What there is ------------------------------------------------------------------------------
@@ -26,9 +26,11 @@ BPF     := $(wildcard dataplanes/*/*.bpf.c audit/*.bpf.c)
 UNIT    := $(wildcard tests/unit/test_*.c)
 
 PBC     := $(PROTO:%.proto=$(B)/%.pb-c.c)
+TEXT    := $(wildcard dataplanes/*/*.conf dataplanes/*/*.lua)
 SKEL    := $(BPF:%.bpf.c=$(B)/%.skel.h)
 LIB     := $(B)/libperhop.a
 PERHOP  := $(B)/perhop
+TEXTH   := $(TEXT:%=$(B)/%.h)
 OBJ     := $(SRC:%.c=$(B)/%.o) $(PBC:.c=.o)
 UNITBIN := $(UNIT:%.c=$(B)/%)
 
@@ -44,7 +46,7 @@ $(LIB): $(OBJ)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 # Generated headers must be there before anything is compiled.
-$(B)/%.o: %.c | $(SKEL) $(PBC)
+$(B)/%.o: %.c | $(SKEL) $(PBC) $(TEXTH)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) $(DEPFLAGS) -c -o $@ $<
 
@@ -55,6 +57,11 @@ $(B)/%.pb-c.o: $(B)/%.pb-c.c
 $(B)/%.pb-c.c: %.proto
 	$(call say,PROTOC,$<)
 	$(Q)mkdir -p $(B) && protoc-c --c_out=$(B) $<
+
+# A configuration file as a C string, to be included between `= ` and `;`.
+$(TEXTH): $(B)/%.h: %
+	$(call say,TEXT,$<)
+	$(Q)mkdir -p $(@D) && sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&\\n"/' $< > $@
 
 # ---- eBPF ---------------------------------------------------------------------------------------
 $(B)/vmlinux.h:

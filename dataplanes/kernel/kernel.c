@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kernel:knative and kernel:http: functions as HTTP/1.1 servers, hops through the kernel's TCP/IP.
+ * This file puts the parts together: pods (pods.c), nginx and queue-proxy beside the functions, and
+ * an HTTP engine in each of perhop's own processes (engine.c).
+ *
+ *   knative   client ─> ingress (nginx) ─> broker (nginx, Lua) ⇄ [sidecar ─> function] per hop
+ *   http      client ─> perhop's gateway ─> function ─> function …
+ */
+#include <errno.h>
+#include <jansson.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "dataplanes/kernel/kernel.h"
+#include "dataplanes/kernel/netns.h"
+#include "dataplanes/kernel/nginx.h"
+#include "dataplanes/kernel/queue_proxy.h"
+
+enum {
+	LISTEN_BACKLOG = 1024,
+	CONNS_MAX = 16384,          /* of each kind in one process */
+	QUEUE_PROXY_QUEUE = BACKLOG_DEFAULT,
+};
+
+static const struct option_spec kernel_options[] = {
+	{ "pods", "netns|host", "netns", "a network namespace per pod, or ports on the loopback" },
+	{ "sidecar", "auto|nginx|queue-proxy|none", "auto",
+	  "proxy before each function; auto: nginx for knative, none for http" },
+	{ "workers", "1..8", "1", "processes of each nginx" },
+	{ NULL },
+};
+
+/* A mode is what lies between the client and the functions. */
+struct mode {
+	const char *name;
+	bool broker;                /* nginx ingress and broker; else perhop's gateway */
+	const char *sidecar;        /* what `auto` means */
+};
+
+static const struct mode modes[] = {
+	{ "knative", true, "nginx" },
+	{ "http", false, "none" },
+};
+
+static const struct mode *mode_of(const struct spec *spec)
+{
+	for (unsigned i = 1; i < sizeof(modes) / sizeof(modes[0]); i++)
+		if (!strcmp(spec->mode, modes[i].name))
+			return &modes[i];
+	return &modes[0];
+}
+
+static const char *value(const struct spec *spec, const char *key)
+{
+	return spec_value(spec, kernel_options, key);
+}
+
+static bool own_netns(const struct spec *spec)
+{
+	return !strcmp(value(spec, "pods"), "netns");
+}
+
+static enum sidecar sidecar_of(const struct spec *spec)
+{
+	const char *s = value(spec, "sidecar");
+
+	if (!strcmp(s, "auto"))
+		s = mode_of(spec)->sidecar;
+	return !strcmp(s, "nginx") ? SIDECAR_NGINX :
+	       !strcmp(s, "queue-proxy") ? SIDECAR_QUEUE_PROXY : SIDECAR_NONE;
+}
+
+static uint32_t kernel_flags(const struct spec *spec)
+{
+	return (mode_of(spec)->broker ? DP_OWN_INGRESS : 0) |
+	       (own_netns(spec) ? DP_NEEDS_ROOT : 0);
+}
+
+/* ---- Probe ------------------------------------------------------------------------------------ */
+
+static bool may_make_namespaces(void)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = { 0 };
+	const uint32_t need = 1u << CAP_SYS_ADMIN | 1u << CAP_NET_ADMIN;
+
+	return !syscall(SYS_capget, &head, data) && (data[0].effective & need) == need;
+}
+
+static void kernel_probe(const struct spec *spec, struct probe_report *r)
+{
+	const bool broker = mode_of(spec)->broker, nginx = sidecar_of(spec) == SIDECAR_NGINX;
+	const char *why = NULL;
+
+	if (!own_netns(spec) && (broker || sidecar_of(spec) != SIDECAR_NONE))
+		why = "ingress, broker and sidecars need pods=netns (kernel:http,pods=host runs without)";
+	else if (own_netns(spec) && !may_make_namespaces())
+		why = "network namespaces need root (CAP_SYS_ADMIN, CAP_NET_ADMIN); "
+		      "kernel:http,pods=host runs without";
+	else if ((broker || nginx) && !nginx_program())
+		why = "nginx is not installed (Debian: nginx-light)";
+	else if (broker && !nginx_lua_modules())
+		why = "nginx's Lua module is not installed (Debian: libnginx-mod-http-lua)";
+	r->ok = !why;
+	snprintf(r->reason, sizeof(r->reason), "%s", why ? why : "");
+}
+
+/* ---- Parent: what endpoints share ------------------------------------------------------------- */
+
+static int kernel_setup(struct deployment *d)
+{
+	struct kernel *k = calloc(1, sizeof(*k));
+	struct probe_report report;
+
+	if (!k)
+		return -ENOMEM;
+	d->priv = k;
+	pods_init(k);
+	kernel_probe(&d->spec, &report);
+	if (!report.ok)
+		return deploy_error(d, -ENOTSUP, "%s", report.reason);
+	k->broker = mode_of(&d->spec)->broker;
+	k->own_netns = own_netns(&d->spec);
+	k->sidecar = sidecar_of(&d->spec);
+	k->workers = (unsigned)spec_number(&d->spec, kernel_options, "workers");
+	k->counters = mmap(NULL, INSTANCE_MAX * sizeof(*k->counters), PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (k->counters == MAP_FAILED) {
+		k->counters = NULL;
+		return -errno;
+	}
+	return pods_make(d, k);
+}
+
+static void kernel_teardown(struct deployment *d)
+{
+	struct kernel *k = d->priv;
+
+	if (!k)
+		return;
+	pods_drop(k);
+	if (k->counters)
+		munmap(k->counters, INSTANCE_MAX * sizeof(*k->counters));
+	free(k);
+	d->priv = NULL;
+}
+
+/* ---- Parent: sidecars, broker, ingress -------------------------------------------------------- */
+
+static struct nginx_conf conf_of(const struct deployment *d, enum nginx_role role)
+{
+	const struct kernel *k = d->priv;
+
+	return (struct nginx_conf){
+		.role = role,
+		.dir = "/run",
+		.modules = nginx_lua_modules(),
+		.workers = k->workers,
+		.body_max = d->config.buffer_bytes,
+		.timeout_ns = d->config.request_timeout_ns,
+		.app = d->app,
+		.board = d->board,
+		.target = k->target,
+	};
+}
+
+/* queue-proxy's whole life, in its own process. */
+static _Noreturn void run_queue_proxy(const struct deployment *d, const struct pod *p, int listen_fd,
+				      int metrics_fd)
+{
+	const struct queue_proxy_config c = {
+		.listen_fd = listen_fd,
+		.metrics_fd = metrics_fd,
+		.function = p->serve,
+		.clients = d->config.pool_buffers < CONNS_MAX ? d->config.pool_buffers : CONNS_MAX,
+		.limit = d->config.concurrency,
+		.queue = QUEUE_PROXY_QUEUE,
+		.body_max = d->config.buffer_bytes,
+		.timeout_ns = d->config.request_timeout_ns,
+	};
+	int err = setns(p->netns, CLONE_NEWNET) ? -errno : queue_proxy_run(&c);
+
+	fprintf(stderr, "perhop: queue-proxy: %s\n", strerror(-err));
+	_exit(1);
+}
+
+static int start_queue_proxy(struct deployment *d, const char *name, instance_id id, int listen_fd)
+{
+	const struct pod *p = &((struct kernel *)d->priv)->pod[id];
+	struct sockaddr_in at = p->at;
+	int metrics_fd;
+	pid_t pid;
+
+	at.sin_port = htons(PORT_METRICS);
+	metrics_fd = netns_listen(p->netns, &at, LISTEN_BACKLOG);
+	if (metrics_fd < 0)
+		return deploy_error(d, metrics_fd, "%s cannot listen: %s", name,
+				    strerror(-metrics_fd));
+	pid = deploy_fork(d, name, COMPONENT_SIDECAR, id);
+	if (!pid)
+		run_queue_proxy(d, p, listen_fd, metrics_fd);
+	close(metrics_fd);
+	return pid < 0 ? pid : 0;
+}
+
+static int start_sidecar(struct deployment *d, const char *name, instance_id id)
+{
+	const struct kernel *k = d->priv;
+	const struct pod *p = &k->pod[id];
+	struct nginx_conf c = conf_of(d, NGINX_SIDECAR);
+	int fd = netns_listen(p->netns, &p->at, LISTEN_BACKLOG), err;
+
+	if (fd < 0)
+		return deploy_error(d, fd, "%s cannot listen: %s", name, strerror(-fd));
+	c.listen = p->at;
+	c.upstream = p->serve;
+	err = k->sidecar == SIDECAR_NGINX ?
+	      nginx_start(d, name, COMPONENT_SIDECAR, id, p->netns, (int[]){ fd, -1 }, &c) :
+	      start_queue_proxy(d, name, id, fd);
+	close(fd);
+	return err;
+}
+
+/* The name under which deploy lists instance `id`. */
+static const char *component_of(const struct deployment *d, instance_id id)
+{
+	for (unsigned i = 0; i < d->components; i++)
+		if (d->component[i].kind == COMPONENT_FUNCTION && d->component[i].instance == id)
+			return d->component[i].name;
+	return deploy_instance_name(d, id);
+}
+
+/* An instance was started, or started again: its sidecar stays. */
+static int kernel_started(struct deployment *d, instance_id id)
+{
+	struct kernel *k = d->priv;
+	char name[64];
+	int err;
+
+	if (id == GATEWAY || k->sidecar == SIDECAR_NONE || k->pod[id].sidecar)
+		return 0;
+	snprintf(name, sizeof(name), "%s/sidecar", component_of(d, id));
+	err = start_sidecar(d, name, id);
+	k->pod[id].sidecar = true;
+	return err;
+}
+
+static int start_broker(struct deployment *d)
+{
+	const struct kernel *k = d->priv;
+	const struct pod *p = &k->pod[POD_BROKER];
+	struct nginx_conf c = conf_of(d, NGINX_BROKER);
+	int fd[2], err;
+
+	c.listen = p->at;
+	c.listen_calls = k->calls;
+	fd[0] = netns_listen(p->netns, &c.listen, LISTEN_BACKLOG);
+	fd[1] = netns_listen(p->netns, &c.listen_calls, LISTEN_BACKLOG);
+	if (fd[0] < 0 || fd[1] < 0)
+		err = deploy_error(d, fd[0] < 0 ? fd[0] : fd[1], "the broker cannot listen");
+	else
+		err = nginx_start(d, "broker", COMPONENT_BROKER, INSTANCE_NONE, p->netns, fd, &c);
+	for (unsigned i = 0; i < 2; i++)
+		if (fd[i] >= 0)
+			close(fd[i]);
+	return err;
+}
+
+/*
+ * The ingress serves the socket that perhop has bound in the caller's namespace, so that clients
+ * connect to the host; what it connects to, it reaches from its own pod.
+ */
+static int start_ingress(struct deployment *d)
+{
+	const struct kernel *k = d->priv;
+	const struct pod *p = &k->pod[POD_INGRESS];
+	struct nginx_conf c = conf_of(d, NGINX_INGRESS);
+
+	c.listen = d->address;
+	c.upstream = k->pod[POD_BROKER].at;
+	return nginx_start(d, "ingress", COMPONENT_INGRESS, INSTANCE_NONE, p->netns,
+			   (int[]){ d->listen_fd, -1 }, &c);
+}
+
+static int wait_for_sidecars(struct deployment *d)
+{
+	const struct kernel *k = d->priv;
+	int err = 0;
+
+	/* queue-proxy listens before it is forked; its clients wait until it runs. */
+	if (k->sidecar != SIDECAR_NGINX)
+		return 0;
+	for (instance_id id = 1; id < d->board->instances && !err; id++)
+		err = nginx_wait(d, component_of(d, id), k->pod[id].netns, &k->pod[id].at);
+	return err;
+}
+
+static int kernel_opened(struct deployment *d)
+{
+	const struct kernel *k = d->priv;
+	struct sockaddr_in door = d->address;
+	int err = wait_for_sidecars(d);
+
+	if (err || !k->broker)
+		return err;
+	err = start_broker(d);
+	if (!err)
+		err = start_ingress(d);
+	if (!err)
+		err = nginx_wait(d, "the broker", k->pod[POD_BROKER].netns, &k->pod[POD_BROKER].at);
+	if (door.sin_addr.s_addr == htonl(INADDR_ANY))
+		door.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return err ? err : nginx_wait(d, "the ingress", -1, &door);
+}
+
+/* ---- Child ------------------------------------------------------------------------------------ */
+
+static int kernel_enter(struct deployment *d, instance_id id)
+{
+	const struct kernel *k = d->priv;
+	int netns = k->pod[id].netns;
+
+	if (netns >= 0 && setns(netns, CLONE_NEWNET))
+		return deploy_error(d, -errno, "cannot enter the pod's namespace: %s",
+				    strerror(errno));
+	return 0;
+}
+
+static int kernel_attach(struct endpoint *ep)
+{
+	struct deployment *d = ep->deployment;
+	const struct kernel *k = d->priv;
+	const unsigned conns = d->config.pool_buffers < CONNS_MAX ? d->config.pool_buffers :
+								   CONNS_MAX;
+	const struct engine_config c = {
+		.app = d->app,
+		.board = d->board,
+		.self = ep->self,
+		.listen = ep->self == GATEWAY ? NULL : &k->pod[ep->self].serve,
+		.target = k->target,
+		.broker = k->broker ? &k->calls : NULL,
+		.servers = ep->self == GATEWAY ? 0 : conns,
+		.clients = conns,
+		.body_max = d->config.buffer_bytes,
+		.timeout_ns = d->config.request_timeout_ns,
+		.counters = &k->counters[ep->self],
+	};
+	struct engine *e;
+	int err;
+
+	/* A pool of its own: what copies has nothing to share. */
+	err = pool_create(&ep->pool, d->config.pool_buffers, d->config.buffer_bytes, 0);
+	if (err)
+		return deploy_error(d, err, "cannot make a pool: %s", strerror(-err));
+	err = engine_open(&e, &c, ep->pool);
+	if (err)
+		return deploy_error(d, err, "cannot open the HTTP endpoint: %s", strerror(-err));
+	ep->priv = e;
+	ep->poll_fd = engine_fd(e);
+	return 0;
+}
+
+static void kernel_detach(struct endpoint *ep)
+{
+	engine_close(ep->priv);
+	pool_destroy(ep->pool);
+	ep->priv = NULL;
+	ep->pool = NULL;
+}
+
+static int kernel_send(struct endpoint *ep, instance_id to, struct message *m)
+{
+	return engine_send(ep->priv, to, m);
+}
+
+static int kernel_recv(struct endpoint *ep, struct message **batch, int max)
+{
+	return engine_recv(ep->priv, batch, max, 0);
+}
+
+static int kernel_recv_wait(struct endpoint *ep, struct message **batch, int max, int64_t timeout_ns)
+{
+	return engine_recv(ep->priv, batch, max, timeout_ns);
+}
+
+static bool kernel_arm(struct endpoint *ep)
+{
+	return engine_pending(ep->priv);
+}
+
+static void add(json_t *o, const char *name, _Atomic uint64_t *counter)
+{
+	json_object_set_new(o, name, json_integer((json_int_t)atomic_load(counter)));
+}
+
+static void kernel_metrics(struct deployment *d, void *report)
+{
+	const struct kernel *k = d->priv;
+	json_t *all = json_object();
+
+	for (instance_id id = 0; id < d->board->instances; id++) {
+		struct engine_counters *c = &k->counters[id];
+		json_t *o;
+
+		if (id == GATEWAY && k->broker)
+			continue;
+		o = json_object();
+		add(o, "requests", &c->requests);
+		add(o, "calls", &c->calls);
+		add(o, "connects", &c->connects);
+		add(o, "accepts", &c->accepts);
+		add(o, "refused", &c->refused);
+		add(o, "broken", &c->broken);
+		add(o, "timeouts", &c->timeouts);
+		add(o, "retried", &c->retried);
+		add(o, "aborted", &c->aborted);
+		json_object_set_new(all, id == GATEWAY ? "gateway" : component_of(d, id), o);
+	}
+	json_object_set_new(report, "http", all);
+}
+
+const struct dataplane_ops dataplane_kernel = {
+	.version = DATAPLANE_VERSION,
+	.name = "kernel",
+	.summary = "HTTP/1.1 over the kernel's TCP/IP: Knative's pipeline, or function to function",
+	.modes = "knative|http",
+	.flags = DP_NEEDS_ROOT | DP_OWN_INGRESS,
+	.flags_of = kernel_flags,
+	.options = kernel_options,
+	.probe = kernel_probe,
+	.setup = kernel_setup,
+	.started = kernel_started,
+	.opened = kernel_opened,
+	.enter = kernel_enter,
+	.attach = kernel_attach,
+	.send = kernel_send,
+	.recv = kernel_recv,
+	.recv_wait = kernel_recv_wait,
+	.arm = kernel_arm,
+	.detach = kernel_detach,
+	.teardown = kernel_teardown,
+	.metrics = kernel_metrics,
+};

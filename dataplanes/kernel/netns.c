@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <fcntl.h>
+#include <libmnl/libmnl.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
+#include <net/if.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "dataplanes/kernel/netns.h"
+
+/* ---- Namespaces ------------------------------------------------------------------------------- */
+
+static int netns_here(void)
+{
+	int fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* An ioctl socket is the shortest way to an interface's flags and index. */
+static int link_up(int sock, const char *name)
+{
+	struct ifreq r = { .ifr_flags = IFF_UP };
+
+	strncpy(r.ifr_name, name, IFNAMSIZ - 1);
+	return ioctl(sock, SIOCSIFFLAGS, &r) ? -errno : 0;
+}
+
+static int link_index(int sock, const char *name)
+{
+	struct ifreq r = { 0 };
+
+	strncpy(r.ifr_name, name, IFNAMSIZ - 1);
+	return ioctl(sock, SIOCGIFINDEX, &r) ? -errno : r.ifr_ifindex;
+}
+
+/*
+ * Without this, every new veth announces itself with IPv6 neighbour and multicast packets for some
+ * seconds, and they would be counted as the chain's. A read-only /proc is no reason to fail.
+ */
+static void ipv6_off(void)
+{
+	static const char *const files[] = {
+		"/proc/sys/net/ipv6/conf/all/disable_ipv6",
+		"/proc/sys/net/ipv6/conf/default/disable_ipv6",
+	};
+
+	for (unsigned i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		int fd = open(files[i], O_WRONLY | O_CLOEXEC);
+
+		if (fd < 0)
+			continue;
+		(void)!write(fd, "1", 1);
+		close(fd);
+	}
+}
+
+int netns_new(void)
+{
+	int home = netns_here(), fd, sock, err = 0;
+
+	if (home < 0)
+		return home;
+	if (unshare(CLONE_NEWNET)) {
+		err = -errno;
+		close(home);
+		return err;
+	}
+	fd = netns_here();
+	ipv6_off();
+	sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	err = fd < 0 ? fd : sock < 0 ? -errno : link_up(sock, "lo");
+	if (setns(home, CLONE_NEWNET) && !err)
+		err = -errno;
+	close(home);
+	if (sock >= 0)
+		close(sock);
+	if (err && fd >= 0)
+		close(fd);
+	return err ? err : fd;
+}
+
+int netns_socket(int ns, int domain, int type, int protocol)
+{
+	int home, fd;
+
+	if (ns < 0) {
+		fd = socket(domain, type | SOCK_CLOEXEC, protocol);
+		return fd < 0 ? -errno : fd;
+	}
+	home = netns_here();
+	if (home < 0)
+		return home;
+	if (setns(ns, CLONE_NEWNET)) {
+		fd = -errno;
+		close(home);
+		return fd;
+	}
+	fd = socket(domain, type | SOCK_CLOEXEC, protocol);
+	if (fd < 0)
+		fd = -errno;
+	if (setns(home, CLONE_NEWNET)) {
+		int err = -errno;
+
+		if (fd >= 0)
+			close(fd);
+		fd = err;
+	}
+	close(home);
+	return fd;
+}
+
+int netns_listen(int ns, const struct sockaddr_in *at, int backlog)
+{
+	int fd = netns_socket(ns, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), one = 1, err;
+
+	if (fd < 0)
+		return fd;
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
+	    bind(fd, (const struct sockaddr *)at, sizeof(*at)) || listen(fd, backlog)) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+/* ---- rtnetlink -------------------------------------------------------------------------------- */
+
+/* A socket for requests to `ns`: libmnl's socket, opened there. */
+static struct mnl_socket *rtnl_open(int ns)
+{
+	int fd = netns_socket(ns, AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+	struct mnl_socket *nl;
+
+	if (fd < 0)
+		return NULL;
+	nl = mnl_socket_fdopen(fd);
+	if (!nl)
+		close(fd);
+	return nl;
+}
+
+static struct nlmsghdr *request(void *buf, uint16_t type, uint16_t flags)
+{
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+
+	nlh->nlmsg_type = type;
+	nlh->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags);
+	return nlh;
+}
+
+/* Send and wait for the acknowledgement. 0 or -errno. */
+static int talk(struct mnl_socket *nl, struct nlmsghdr *nlh)
+{
+	char answer[8192];
+	ssize_t n;
+
+	if (mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0)
+		return -errno;
+	n = mnl_socket_recvfrom(nl, answer, sizeof(answer));
+	if (n < 0)
+		return -errno;
+	return mnl_cb_run(answer, (size_t)n, 0, 0, NULL, NULL) < 0 ? -errno : 0;
+}
+
+int netns_bridge(int node, const char *name)
+{
+	char buf[1024];
+	struct mnl_socket *nl = rtnl_open(node);
+	struct nlmsghdr *nlh;
+	struct ifinfomsg *info;
+	struct nlattr *kind;
+	int err;
+
+	if (!nl)
+		return -errno;
+	nlh = request(buf, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
+	info = mnl_nlmsg_put_extra_header(nlh, sizeof(*info));
+	info->ifi_flags = info->ifi_change = IFF_UP;
+	mnl_attr_put_strz(nlh, IFLA_IFNAME, name);
+	kind = mnl_attr_nest_start(nlh, IFLA_LINKINFO);
+	mnl_attr_put_strz(nlh, IFLA_INFO_KIND, "bridge");
+	mnl_attr_nest_end(nlh, kind);
+	err = talk(nl, nlh);
+	mnl_socket_close(nl);
+	return err;
+}
+
+/* One request makes the pair, puts this end on the bridge and the other into the pod. */
+static int make_pair(int node, const char *bridge, const char *port, int pod)
+{
+	char buf[1024];
+	struct mnl_socket *nl = rtnl_open(node);
+	struct nlattr *kind, *data, *peer;
+	struct ifinfomsg *info;
+	struct nlmsghdr *nlh;
+	int sock, master, err;
+
+	if (!nl)
+		return -errno;
+	sock = netns_socket(node, AF_INET, SOCK_DGRAM, 0);
+	master = sock < 0 ? sock : link_index(sock, bridge);
+	if (sock >= 0)
+		close(sock);
+	if (master < 0) {
+		mnl_socket_close(nl);
+		return master;
+	}
+	nlh = request(buf, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
+	info = mnl_nlmsg_put_extra_header(nlh, sizeof(*info));
+	info->ifi_flags = info->ifi_change = IFF_UP;
+	mnl_attr_put_strz(nlh, IFLA_IFNAME, port);
+	mnl_attr_put_u32(nlh, IFLA_MASTER, (uint32_t)master);
+	kind = mnl_attr_nest_start(nlh, IFLA_LINKINFO);
+	mnl_attr_put_strz(nlh, IFLA_INFO_KIND, "veth");
+	data = mnl_attr_nest_start(nlh, IFLA_INFO_DATA);
+	peer = mnl_attr_nest_start(nlh, VETH_INFO_PEER);
+	mnl_nlmsg_put_extra_header(nlh, sizeof(*info));
+	mnl_attr_put_strz(nlh, IFLA_IFNAME, "eth0");
+	mnl_attr_put_u32(nlh, IFLA_NET_NS_FD, (uint32_t)pod);
+	mnl_attr_nest_end(nlh, peer);
+	mnl_attr_nest_end(nlh, data);
+	mnl_attr_nest_end(nlh, kind);
+	err = talk(nl, nlh);
+	mnl_socket_close(nl);
+	return err;
+}
+
+static int add_address(int pod, int index, struct in_addr address, unsigned prefix)
+{
+	char buf[256];
+	struct mnl_socket *nl = rtnl_open(pod);
+	struct ifaddrmsg *a;
+	struct nlmsghdr *nlh;
+	int err;
+
+	if (!nl)
+		return -errno;
+	nlh = request(buf, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL);
+	a = mnl_nlmsg_put_extra_header(nlh, sizeof(*a));
+	a->ifa_family = AF_INET;
+	a->ifa_prefixlen = (uint8_t)prefix;
+	a->ifa_index = (uint32_t)index;
+	mnl_attr_put_u32(nlh, IFA_LOCAL, address.s_addr);
+	mnl_attr_put_u32(nlh, IFA_ADDRESS, address.s_addr);
+	err = talk(nl, nlh);
+	mnl_socket_close(nl);
+	return err;
+}
+
+int netns_veth(int node, const char *bridge, const char *port, int pod, struct in_addr address,
+	       unsigned prefix)
+{
+	int err = make_pair(node, bridge, port, pod), sock, index;
+
+	if (err)
+		return err;
+	sock = netns_socket(pod, AF_INET, SOCK_DGRAM, 0);
+	if (sock < 0)
+		return sock;
+	index = link_index(sock, "eth0");
+	err = index < 0 ? index : add_address(pod, index, address, prefix);
+	if (!err)
+		err = link_up(sock, "eth0");
+	close(sock);
+	return err;
+}

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "chain/clock.h"
+#include "dataplanes/kernel/nginx_conf.h"
+
+static const char nginx_text[] =
+#include "dataplanes/kernel/nginx.conf.h"
+;
+static const char ingress_text[] =
+#include "dataplanes/kernel/ingress.conf.h"
+;
+static const char broker_text[] =
+#include "dataplanes/kernel/broker.conf.h"
+;
+static const char sidecar_text[] =
+#include "dataplanes/kernel/sidecar.conf.h"
+;
+static const char broker_lua[] =
+#include "dataplanes/kernel/broker.lua.h"
+;
+
+const char *nginx_broker_lua(void)
+{
+	return broker_lua;
+}
+
+static void put_address(FILE *f, struct sockaddr_in a)
+{
+	char text[INET_ADDRSTRLEN];
+
+	fprintf(f, "%s:%u", inet_ntop(AF_INET, &a.sin_addr, text, sizeof(text)), ntohs(a.sin_port));
+}
+
+static const char *name_of(const struct nginx_conf *c, unsigned f)
+{
+	return c->app->functions[f]->name;
+}
+
+/* One upstream per function, one server in it per instance. */
+static void put_upstreams(FILE *out, const struct nginx_conf *c)
+{
+	for (unsigned f = 0; f < c->app->n_functions; f++) {
+		fprintf(out, "\tupstream fn_%s {\n\t\tleast_conn;\n", name_of(c, f));
+		for (unsigned i = 0; i < c->board->of[f].count; i++) {
+			fprintf(out, "\t\tserver ");
+			put_address(out, c->target[c->board->of[f].at[i]]);
+			fprintf(out, " max_fails=1 fail_timeout=1s;\n");
+		}
+		fprintf(out, "\t\tkeepalive 512;\n\t\tkeepalive_requests 1000000000;\n"
+			     "\t\tkeepalive_timeout 1h;\n\t}\n");
+	}
+}
+
+/*
+ * The hops that broker.lua makes. `head` gives a chain's first function exactly the client's request;
+ * `next` gives the others the payload that came back, without the client's headers.
+ */
+static void put_hops(FILE *out, const struct nginx_conf *c)
+{
+	for (unsigned f = 0; f < c->app->n_functions; f++) {
+		const char *name = name_of(c, f);
+
+		fprintf(out,
+			"\t\tlocation = /_perhop/head/%s {\n"
+			"\t\t\tinternal;\n"
+			"\t\t\tproxy_pass http://fn_%s$request_uri;\n"
+			"\t\t\tproxy_set_header Connection \"\";\n"
+			"\t\t\tproxy_set_header Host $http_host;\n"
+			"\t\t\tproxy_set_header X-Perhop-Topic $perhop_topic;\n"
+			"\t\t\tproxy_set_header X-Perhop-Type \"\";\n"
+			"\t\t\tproxy_set_header X-Perhop-Position \"\";\n"
+			"\t\t}\n", name, name);
+		fprintf(out,
+			"\t\tlocation = /_perhop/next/%s {\n"
+			"\t\t\tinternal;\n"
+			"\t\t\tproxy_pass http://fn_%s/invoke/%s;\n"
+			"\t\t\tproxy_pass_request_headers off;\n"
+			"\t\t\tproxy_set_header Connection \"\";\n"
+			"\t\t\tproxy_set_header X-Perhop-Type $perhop_type;\n"
+			"\t\t\tproxy_set_header X-Perhop-Topic $perhop_topic;\n"
+			"\t\t\tproxy_set_header X-Perhop-Position $perhop_position;\n"
+			"\t\t}\n", name, name, name);
+	}
+}
+
+static void put_calls(FILE *out, const struct nginx_conf *c)
+{
+	for (unsigned f = 0; f < c->app->n_functions; f++)
+		fprintf(out, "\t\tlocation = /call/%s {\n\t\t\tproxy_pass http://fn_%s;\n\t\t}\n",
+			name_of(c, f), name_of(c, f));
+}
+
+static void put_modules(FILE *out, const struct nginx_conf *c)
+{
+	if (c->role == NGINX_BROKER)
+		fprintf(out, "load_module %s/ndk_http_module.so;\n"
+			     "load_module %s/ngx_http_lua_module.so;\n", c->modules, c->modules);
+}
+
+static void fill(FILE *out, const char *text, const struct nginx_conf *c);
+
+static void put_role(FILE *out, const struct nginx_conf *c)
+{
+	static const char *const text[] = {
+		[NGINX_INGRESS] = ingress_text,
+		[NGINX_BROKER] = broker_text,
+		[NGINX_SIDECAR] = sidecar_text,
+	};
+
+	fill(out, text[c->role], c);
+}
+
+static void put_master(FILE *out, const struct nginx_conf *c)
+{
+	fputs(c->workers > 1 ? "on" : "off", out);
+}
+
+static void put_workers(FILE *out, const struct nginx_conf *c)
+{
+	fprintf(out, "%u", c->workers);
+}
+
+static void put_dir(FILE *out, const struct nginx_conf *c)
+{
+	fputs(c->dir, out);
+}
+
+static void put_body_max(FILE *out, const struct nginx_conf *c)
+{
+	fprintf(out, "%u", c->body_max);
+}
+
+static void put_timeout(FILE *out, const struct nginx_conf *c)
+{
+	fprintf(out, "%llums", (unsigned long long)(c->timeout_ns ? c->timeout_ns / NS_PER_MS :
+						    86400000));
+}
+
+static void put_listen(FILE *out, const struct nginx_conf *c)
+{
+	put_address(out, c->listen);
+}
+
+static void put_listen_calls(FILE *out, const struct nginx_conf *c)
+{
+	put_address(out, c->listen_calls);
+}
+
+static void put_upstream(FILE *out, const struct nginx_conf *c)
+{
+	put_address(out, c->upstream);
+}
+
+static const struct {
+	const char *name;
+	void (*put)(FILE *out, const struct nginx_conf *c);
+} places[] = {
+	{ "BODY_MAX", put_body_max },
+	{ "BROKER", put_upstream },
+	{ "CALLS", put_calls },
+	{ "DIR", put_dir },
+	{ "FUNCTION", put_upstream },
+	{ "HOPS", put_hops },
+	{ "LISTEN", put_listen },
+	{ "LISTEN_CALLS", put_listen_calls },
+	{ "MASTER", put_master },
+	{ "MODULES", put_modules },
+	{ "ROLE", put_role },
+	{ "TIMEOUT", put_timeout },
+	{ "UPSTREAMS", put_upstreams },
+	{ "WORKERS", put_workers },
+};
+
+/* Copy `text`, with each @NAME@ of the table above filled in; any other @ stands for itself. */
+static void fill(FILE *out, const char *text, const struct nginx_conf *c)
+{
+	const char *at;
+
+	while ((at = strchr(text, '@'))) {
+		const char *end = strchr(at + 1, '@');
+		size_t i, n = end ? (size_t)(end - at - 1) : 0;
+
+		for (i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+			if (strlen(places[i].name) == n && !memcmp(places[i].name, at + 1, n))
+				break;
+		if (i == sizeof(places) / sizeof(places[0])) {
+			fwrite(text, 1, (size_t)(at + 1 - text), out);
+			text = at + 1;
+			continue;
+		}
+		fwrite(text, 1, (size_t)(at - text), out);
+		places[i].put(out, c);
+		text = end + 1;
+	}
+	fputs(text, out);
+}
+
+char *nginx_conf_render(const struct nginx_conf *c)
+{
+	char *text = NULL;
+	size_t bytes;
+	FILE *out = open_memstream(&text, &bytes);
+
+	if (!out)
+		return NULL;
+	fill(out, nginx_text, c);
+	if (fclose(out)) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+/* A Lua string; whatever is not plainly printable as \ddd. */
+static void put_lua_string(FILE *out, const char *s)
+{
+	fputc('"', out);
+	for (; *s; s++) {
+		if (*s < ' ' || *s > '~' || *s == '"' || *s == '\\')
+			fprintf(out, "\\%03u", (unsigned char)*s);
+		else
+			fputc(*s, out);
+	}
+	fputc('"', out);
+}
+
+static void put_route(FILE *out, const struct application *app, unsigned topic)
+{
+	const struct chain *chain = &app->chains[topic];
+
+	fprintf(out, "\t{ topic = \"%u\", path = ", topic);
+	put_lua_string(out, chain->path);
+	fprintf(out, ", head = \"/_perhop/head/%s\",\n\t  next = {",
+		app->functions[chain->sequence[0]]->name);
+	for (unsigned i = 1; i < chain->length; i++)
+		fprintf(out, "%s\"/_perhop/next/%s\"", i > 1 ? ", " : " ",
+			app->functions[chain->sequence[i]]->name);
+	fprintf(out, " } },\n");
+}
+
+char *nginx_routes_render(const struct application *app)
+{
+	bool done[TOPIC_MAX] = { false };
+	char *text = NULL;
+	size_t bytes;
+	FILE *out = open_memstream(&text, &bytes);
+
+	if (!out)
+		return NULL;
+	fprintf(out, "-- [path] = topic, and where position 0 (head) and 1, 2, … (next) are invoked.\n"
+		     "return {\n");
+	for (unsigned n = 0; n < app->n_chains; n++) {
+		unsigned best = TOPIC_MAX;
+
+		for (unsigned t = 0; t < app->n_chains; t++)
+			if (!done[t] && (best == TOPIC_MAX || strlen(app->chains[t].path) >
+							      strlen(app->chains[best].path)))
+				best = t;
+		done[best] = true;
+		put_route(out, app, best);
+	}
+	fprintf(out, "}\n");
+	if (fclose(out)) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A pod is a network namespace with an address on the bridge of a private "node" namespace:
+ *
+ *      host ns          node ns: bridge `node`, 10.77.0.0/24, visible to nobody else
+ *      ───────          ────────┬───────────┬───────────┬──────────┬────────
+ *      listening         veth   │     veth  │     veth  │    veth  │
+ *      socket ─────> [ingress  .2] [function 1 .3] [function 2 .4]  [broker]
+ *
+ * Since nothing of it is in the host's namespace, two deployments can use the same addresses at the
+ * same time; since nothing has a name, nothing is left when the last process and descriptor are gone.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "dataplanes/kernel/kernel.h"
+#include "dataplanes/kernel/netns.h"
+
+static const char bridge[] = "node";
+
+enum { ADDRESS_PREFIX = 24, ADDRESS_FIRST = 2 };
+
+static struct sockaddr_in address(uint32_t host_order, uint16_t port)
+{
+	return (struct sockaddr_in){
+		.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(host_order),
+		.sin_port = htons(port),
+	};
+}
+
+static bool has_function(unsigned i)
+{
+	return i != POD_INGRESS && i != POD_BROKER;
+}
+
+static int make_netns_pod(struct deployment *d, struct kernel *k, unsigned i)
+{
+	const uint32_t network = 10u << 24 | 77u << 16;
+	struct pod *p = &k->pod[i];
+	char port[16];
+	int err;
+
+	p->at = p->serve = address(network | (ADDRESS_FIRST + i), PORT_POD);
+	if (has_function(i) && k->sidecar != SIDECAR_NONE)
+		p->serve = address(INADDR_LOOPBACK, PORT_FUNCTION);
+	p->netns = netns_new();
+	if (p->netns < 0)
+		return deploy_error(d, p->netns, "cannot make a network namespace: %s",
+				    strerror(-p->netns));
+	snprintf(port, sizeof(port), "pod%u", i);
+	err = netns_veth(k->node_netns, bridge, port, p->netns, p->at.sin_addr, ADDRESS_PREFIX);
+	return err ? deploy_error(d, err, "cannot connect a pod to the bridge: %s", strerror(-err)) :
+		     0;
+}
+
+/*
+ * On the host a pod is a port on the loopback. It is bound here, not listening, so that it is known
+ * to all and taken by nobody else; the function's own socket may bind it again (SO_REUSEADDR) and is
+ * the one that listens: when its process dies, clients are refused at once.
+ */
+static int make_host_pod(struct deployment *d, struct kernel *k, unsigned i)
+{
+	struct pod *p = &k->pod[i];
+	socklen_t length = sizeof(p->at);
+	int one = 1;
+
+	p->at = address(INADDR_LOOPBACK, 0);
+	p->reserved_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (p->reserved_fd < 0 ||
+	    setsockopt(p->reserved_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
+	    bind(p->reserved_fd, (struct sockaddr *)&p->at, sizeof(p->at)) ||
+	    getsockname(p->reserved_fd, (struct sockaddr *)&p->at, &length))
+		return deploy_error(d, -errno, "cannot reserve a port: %s", strerror(errno));
+	p->serve = p->at;
+	return 0;
+}
+
+void pods_init(struct kernel *k)
+{
+	k->node_netns = -1;
+	for (unsigned i = 0; i < POD_MAX; i++)
+		k->pod[i].netns = k->pod[i].reserved_fd = -1;
+}
+
+int pods_make(struct deployment *d, struct kernel *k)
+{
+	int err = 0;
+
+	if (k->own_netns) {
+		k->node_netns = netns_new();
+		err = k->node_netns < 0 ? k->node_netns : netns_bridge(k->node_netns, bridge);
+		if (err)
+			return deploy_error(d, err, "cannot make the node's bridge: %s",
+					    strerror(-err));
+	}
+	for (unsigned i = 0; i < POD_MAX && !err; i++) {
+		if (i >= d->board->instances && !(i == POD_BROKER && k->broker))
+			continue;
+		if (k->own_netns)
+			err = make_netns_pod(d, k, i);
+		else if (has_function(i))
+			err = make_host_pod(d, k, i);
+		if (i < INSTANCE_MAX)
+			k->target[i] = k->pod[i].at;
+	}
+	k->calls = k->pod[POD_BROKER].at;
+	k->calls.sin_port = htons(PORT_CALLS);
+	return err;
+}
+
+void pods_drop(struct kernel *k)
+{
+	for (unsigned i = 0; i < POD_MAX; i++) {
+		if (k->pod[i].netns >= 0)
+			close(k->pod[i].netns);
+		if (k->pod[i].reserved_fd >= 0)
+			close(k->pod[i].reserved_fd);
+	}
+	if (k->node_netns >= 0)
+		close(k->node_netns);
+}
