@@ -63,7 +63,8 @@ static const struct server_answer server_answers[] = {
 	{ "/interim", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
 		      "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", false },
 	{ "/head", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", false },
-	{ "/close", "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello", true },
+	{ "/close", "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\n"
+		    "hello", true },
 	{ "/eof", "HTTP/1.0 200 OK\r\n\r\nhello", true },
 	{ "/silent", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", true },
 	{ "/surplus", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello, world", false },
@@ -109,7 +110,7 @@ static bool server_serve(int fd, struct server_conn *c, const char *target, size
 		setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 		return false;
 	}
-	if (length == 6 && !memcmp(target, "/stale", 6)) {      /* every second request of a connection */
+	if (length == 6 && !memcmp(target, "/stale", 6)) {      /* once per connection, not twice */
 		if (c->served > 1)
 			return false;
 		target = "/ok";
@@ -247,7 +248,10 @@ static int server_start(struct server *s)
 	if (!s->pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (!getrlimit(RLIMIT_NOFILE, &files)) {
-			files.rlim_cur = files.rlim_max < SERVER_FILES ? files.rlim_max : SERVER_FILES;
+			if (files.rlim_max < SERVER_FILES)
+				files.rlim_cur = files.rlim_max;
+			else
+				files.rlim_cur = SERVER_FILES;
 			setrlimit(RLIMIT_NOFILE, &files);
 		}
 		server_loop(s->log, fd);
