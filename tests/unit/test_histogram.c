@@ -20,7 +20,7 @@ static double uniform(uint64_t *random)
 	return ((double)(random_next(random) >> 11) + 1) / 9007199254740993.0;  /* (0, 1] */
 }
 
-/* Distributions: constant, uniform, exponential, log-normal, Pareto, bimodal, tiny, over 40 powers. */
+/* Constant, uniform, exponential, log-normal, Pareto, bimodal, tiny, over 40 powers of two. */
 enum { DISTRIBUTIONS = 8 };
 
 static uint64_t sample(unsigned distribution, uint64_t *random)
@@ -65,8 +65,8 @@ static struct histogram *empty(void)
 
 static void every_quantile_is_within_one_percent_of_the_exact_sort(void **state)
 {
-	static const double q[] = { 0, 0.001, 0.01, 0.07, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999,
-				    0.9999, 1 };
+	static const double q[] = { 0, 0.001, 0.01, 0.07, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99,
+				    0.999, 0.9999, 1 };
 	uint64_t *values = malloc(SAMPLES * sizeof(*values));
 	struct histogram *h = empty();
 	uint64_t random = 1;
@@ -138,7 +138,7 @@ static void a_value_counts_in_the_bucket_whose_bounds_hold_it(void **state)
 	free(h);
 }
 
-static void merging_equals_counting_everything_in_one_in_any_order_and_grouping(void **state)
+static void merging_in_any_order_and_grouping_equals_counting_in_one(void **state)
 {
 	struct histogram *part[3], *all = empty(), *left = empty(), *right = empty();
 	uint64_t random = 7;
@@ -220,7 +220,7 @@ int main(void)
 		cmocka_unit_test(every_quantile_is_within_one_percent_of_the_exact_sort),
 		cmocka_unit_test(buckets_tile_the_range_without_gap_and_are_under_one_percent_wide),
 		cmocka_unit_test(a_value_counts_in_the_bucket_whose_bounds_hold_it),
-		cmocka_unit_test(merging_equals_counting_everything_in_one_in_any_order_and_grouping),
+		cmocka_unit_test(merging_in_any_order_and_grouping_equals_counting_in_one),
 		cmocka_unit_test(an_empty_histogram_reports_zeroes_and_merges_as_nothing),
 		cmocka_unit_test(extremes_are_counted_and_kept_exactly),
 	};

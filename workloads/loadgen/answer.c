@@ -90,7 +90,7 @@ static int keep(struct answer *a, struct answer_store *store, const char *in, si
 	return 0;
 }
 
-/* Body bytes of an answer that goes on past this piece: its head, still in the shared buffer, first. */
+/* Body bytes of an answer in pieces; before the first, its head: still in the shared buffer. */
 static int keep_body(struct answer *a, struct answer_store *store, const char *in, size_t length)
 {
 	int r = 0;

@@ -37,7 +37,7 @@ struct answer {
 	uint8_t phase;
 	bool whole;                 /* head and body are wanted when complete */
 	bool bodiless;              /* answer to HEAD */
-	bool keep_alive;            /* valid when complete: the connection may carry another request */
+	bool keep_alive;            /* valid when complete: the connection may be used again */
 	bool started;               /* a byte of it has come */
 	uint8_t interim;            /* 1xx answers skipped */
 	unsigned status;            /* valid when complete */
@@ -46,7 +46,7 @@ struct answer {
 	struct http_chunks chunks;
 	struct answer_buffer *kept; /* head, then decoded body, of an answer in pieces */
 	size_t kept_bytes, head_bytes;
-	/* When complete and `whole`: valid until answer_end or the next use of the shared buffer. */
+	/* When complete and `whole`: until answer_end or the next use of the shared buffer. */
 	const char *head, *body;
 	size_t head_length, body_length;
 };
@@ -55,9 +55,9 @@ struct answer {
 void answer_begin(struct answer *a, bool whole, bool bodiless);
 
 /*
- * Take in `length` bytes at `in` (chunked bodies are decoded in place). Returns 1 when the answer is
- * complete: *used says how many bytes were its own; 0 for more; -EBADMSG (not HTTP/1.1), -EMSGSIZE
- * (over a limit), -ENOMEM.
+ * Take in `length` bytes at `in` (chunked bodies are decoded in place). Returns 1 when the answer
+ * is complete: *used says how many bytes were its own; 0 for more; -EBADMSG (not HTTP/1.1),
+ * -EMSGSIZE (over a limit), -ENOMEM.
  */
 int answer_feed(struct answer *a, struct answer_store *store, char *in, size_t length,
 		size_t *used);

@@ -18,7 +18,7 @@ static const uint64_t LINGER_NS = NS_PER_SEC;
 
 static const char CLOSE_FIELD[] = "\r\nConnection: close";
 
-/* ---- Lists: users by deadline; connections that linger, or rest -------------------------------- */
+/* ---- Lists: users by deadline; connections that linger, or rest ------------------------------ */
 
 #define LIST_APPEND(list, array, i)                                                                \
 	do {                                                                                       \
@@ -45,7 +45,7 @@ static const char CLOSE_FIELD[] = "\r\nConnection: close";
 		(list)->count--;                                                                   \
 	} while (0)
 
-/* ---- Connections -------------------------------------------------------------------------------- */
+/* ---- Connections ----------------------------------------------------------------------------- */
 
 static int conn_watch(struct loadgen *g, struct conn *c, bool output)
 {
@@ -128,8 +128,9 @@ static bool evict(struct loadgen *g)
 }
 
 /*
- * A socket; when the limit of open files does not allow one per user, some user who is thinking loses
- * the connection he keeps alive, as with any client that bounds its pool. -EMFILE: nobody is.
+ * A socket; when the limit of open files does not allow one per user, some user who is thinking
+ * loses the connection he keeps alive, as with any client that bounds its pool. -EMFILE: nobody
+ * is.
  */
 static int new_socket(struct loadgen *g)
 {
@@ -147,8 +148,9 @@ static int new_socket(struct loadgen *g)
 }
 
 /*
- * One address has 28,000 ports for connections to one server, and finding a free one takes the kernel
- * long when most are taken. On loopback there are more addresses: a new one for every SOURCE_USERS.
+ * One address has 28,000 ports for connections to one server, and finding a free one takes the
+ * kernel long when most are taken. On loopback there are more addresses: a new one for every
+ * SOURCE_USERS.
  */
 static int spread_source(const struct loadgen *g, int fd, uint32_t i)
 {
@@ -194,7 +196,7 @@ static int conn_open(struct loadgen *g, uint32_t i)
 	return 0;
 }
 
-/* ---- A request's end ---------------------------------------------------------------------------- */
+/* ---- A request's end ------------------------------------------------------------------------- */
 
 static void finish(struct loadgen *g, uint32_t i, struct sample *s)
 {
@@ -272,7 +274,7 @@ static void answered(struct loadgen *g, uint32_t i, bool reusable, bool peer_clo
 	finish(g, i, &s);
 }
 
-/* ---- Sending ------------------------------------------------------------------------------------ */
+/* ---- Sending --------------------------------------------------------------------------------- */
 
 /* Send what is left of the user's request. 0 (also when the socket takes no more now) or -errno. */
 static int push(struct loadgen *g, struct user *u)
@@ -402,7 +404,7 @@ void client_begin(struct loadgen *g, uint32_t i, uint64_t intended, uint64_t now
 		broken(g, i, r, now);
 }
 
-/* ---- Receiving ---------------------------------------------------------------------------------- */
+/* ---- Receiving ------------------------------------------------------------------------------- */
 
 static void receive(struct loadgen *g, uint32_t i, uint32_t events)
 {
@@ -480,7 +482,7 @@ void client_ready(struct loadgen *g, uint64_t data, uint32_t events)
 		receive(g, c->user, events);
 }
 
-/* ---- Time, beginning and end -------------------------------------------------------------------- */
+/* ---- Time, beginning and end ----------------------------------------------------------------- */
 
 uint64_t client_next_expiry(const struct loadgen *g)
 {

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Users and their connections: the generator's inside, shared by loadgen.c (when) and client.c (how).
+ * Users and their connections: the generator's inside, shared by loadgen.c (when) and client.c
+ * (how).
  *
- *     waiting --due--> busy: connect? -> send -> receive -> complete --think, next arrival--> waiting
- *                        \______________ error, timeout: close, back off ______________________/
+ *     waiting --due--> busy: connect? -> send -> receive -> complete --think--> waiting
+ *                        \_________ error, timeout: close, back off _______________/
  *
- * A connection is registered with epoll once, edge-triggered, for as long as it lives; a request on a
- * connection that is up costs one send, one recv and its share of one epoll_wait.
+ * A connection is registered with epoll once, edge-triggered, for as long as it lives; a request
+ * on a connection that is up costs one send, one recv and its share of one epoll_wait.
  */
 #ifndef PERHOP_LOADGEN_CLIENT_H
 #define PERHOP_LOADGEN_CLIENT_H
@@ -31,16 +32,16 @@ enum {
 struct conn {
 	struct answer answer;
 	uint64_t linger_until_ns;
-	uint32_t generation;        /* tells events of this connection from its slot's earlier ones */
+	uint32_t generation;        /* tells its events from those of the slot's earlier ones */
 	uint32_t user;              /* or NOBODY: lingering or free */
-	uint32_t before, after;     /* in the list it is in: lingering, resting, or free (`after`) */
+	uint32_t before, after;     /* in its list: lingering, resting, or free (`after`) */
 	int fd;
 	bool registered, watches_output;
 	bool reused;                /* has carried an answer before */
 };
 
 struct user {
-	char *request;              /* kept until answered: it may have to be sent in parts, or again */
+	char *request;              /* kept until answered: it may go in parts, or twice */
 	uint64_t random, think_random;      /* the model's stream, and ours for think times */
 	uint64_t intended_ns, sent_ns, deadline_ns;
 	uint32_t conn;              /* or NOBODY */
@@ -74,7 +75,7 @@ struct loadgen {
 	struct conn *conns;
 	uint32_t n_conns, open_conns, free_conn;
 	struct list deadlines;      /* of busy users: in order, as all have the same timeout */
-	struct list lingering;      /* connections: answered, not to be used again, not yet closed */
+	struct list lingering;      /* connections: answered, never used again, not yet closed */
 	struct list resting;        /* connections kept alive for a user without a request */
 	struct timers timers;
 	uint32_t *idle, n_idle;     /* open loop: users without a request, last in first out */
@@ -100,7 +101,7 @@ void client_expire(struct loadgen *g, uint64_t now);
 /* When client_expire has something to do; UINT64_MAX: nothing. */
 uint64_t client_next_expiry(const struct loadgen *g);
 
-/* User `i` has ended a request (`failures` says how): decide when it makes the next. In loadgen.c. */
+/* In loadgen.c: user `i` has ended a request (`failures` says how); when does it make the next? */
 void loadgen_next(struct loadgen *g, uint32_t i, uint64_t now);
 
 /* The generator itself fails: end the run with `error` and a sentence. */

@@ -52,7 +52,7 @@ static void add_field(struct digest *d, const char *name, struct slice value)
 	add(d, "\n", 1);
 }
 
-/* The path of a Location: functions say `/cart`, some proxies make `http://host:port/cart` of it. */
+/* A Location's path: functions say `/cart`, some proxies make `http://host:port/cart` of it. */
 static struct slice path_of(struct slice location)
 {
 	const char *end = location.at + location.length;

@@ -2,7 +2,8 @@
 /*
  * Log-linear histogram of nanoseconds: 128 linear buckets per power of two, so a bucket is at most
  * 1/128 = 0.8 % wide. Covers 1 ns … 2^40 ns (18 minutes); larger values count in the last bucket.
- * Fixed size, no pointers: mergeable by addition, fit for shared memory. All zeroes is an empty one.
+ * Fixed size, no pointers: mergeable by addition, fit for shared memory. All zeroes is an empty
+ * one.
  */
 #ifndef PERHOP_HISTOGRAM_H
 #define PERHOP_HISTOGRAM_H

@@ -20,7 +20,7 @@
 enum {
 	USERS_MAX = 1000000,
 	EVENTS_MAX = 256,           /* taken from epoll at a time */
-	TIMERS_PER_TURN = 64,       /* so that 25,000 users spawned at once do not hold up answers */
+	TIMERS_PER_TURN = 64,       /* so that users spawned at once do not hold up answers */
 	FILES_BESIDES = 64,         /* descriptors that are not users' connections or lingering */
 	TIMER_SLACK_NS = 1000,      /* the default of 50 µs would make every think time late */
 	BACKOFF_SHIFT_MAX = 8,
@@ -55,7 +55,7 @@ double loadgen_offered_ceiling(const struct loadgen_config *c)
 	return think_s > 0 ? c->users / think_s * per_action : 0;
 }
 
-/* ---- Open loop ---------------------------------------------------------------------------------- */
+/* ---- Open loop ------------------------------------------------------------------------------- */
 
 static void draw_arrival(struct loadgen *g)
 {
@@ -114,7 +114,7 @@ static void miss_the_rest(struct loadgen *g)
 		miss_arrival(g);
 }
 
-/* ---- Closed loop -------------------------------------------------------------------------------- */
+/* ---- Closed loop ----------------------------------------------------------------------------- */
 
 static uint64_t draw_think(struct loadgen *g, uint32_t i)
 {
@@ -160,7 +160,7 @@ void loadgen_next(struct loadgen *g, uint32_t i, uint64_t now)
 	timers_add(&g->timers, now + pause, i);
 }
 
-/* ---- The loop ----------------------------------------------------------------------------------- */
+/* ---- The loop -------------------------------------------------------------------------------- */
 
 static void start(struct loadgen *g, uint64_t now)
 {
@@ -183,8 +183,8 @@ static void start(struct loadgen *g, uint64_t now)
 }
 
 /*
- * `requests` counts what completes in the measured part. What is in flight when that starts is part of
- * it, so that in the end the last one completed is the last one sent.
+ * `requests` counts what completes in the measured part. What is in flight when that starts is
+ * part of it, so that in the end the last one completed is the last one sent.
  */
 static void limit_requests(struct loadgen *g)
 {
@@ -267,7 +267,7 @@ static void loop(struct loadgen *g, const _Atomic uint32_t *stop)
 			g->issuing = false;
 			miss_the_rest(g);
 		}
-		/* Drained, so that the server sees no broken connections. Each request has its deadline. */
+		/* Drained, at most for the timeout: the server sees no broken connections. */
 		if (!g->issuing && !g->meter.in_flight)
 			return;
 		if (g->issuing)
@@ -277,7 +277,7 @@ static void loop(struct loadgen *g, const _Atomic uint32_t *stop)
 	}
 }
 
-/* ---- Setting up --------------------------------------------------------------------------------- */
+/* ---- Setting up ------------------------------------------------------------------------------ */
 
 static const char *unsound(const struct loadgen_config *c)
 {
@@ -305,10 +305,10 @@ static const char *unsound(const struct loadgen_config *c)
 }
 
 /*
- * Every user may hold a connection: ask for as many files. Without the privilege to exceed the hard
- * limit that is all there is, and users who think lose their connection to those who need one. Staying
- * LINGER_MAX below it also leaves room to a server that is under the same limit. Returns how many
- * connections there may be.
+ * Every user may hold a connection: ask for as many files. Without the privilege to exceed the
+ * hard limit that is all there is, and users who think lose their connection to those who need
+ * one. Staying LINGER_MAX below it also leaves room to a server that is under the same limit.
+ * Returns how many connections there may be.
  */
 static uint32_t raise_files(unsigned users)
 {

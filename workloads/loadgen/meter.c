@@ -69,7 +69,9 @@ static void close_step(struct meter *m)
 /* Extend the integral of requests in flight to `now`. */
 static void integrate(struct meter *m, uint64_t now)
 {
-	if (meter_measuring(m) && now > m->in_flight_at_ns)
+	if (now <= m->in_flight_at_ns)
+		return;
+	if (meter_measuring(m))
 		m->result->in_flight_ns += m->in_flight * (now - m->in_flight_at_ns);
 	m->in_flight_at_ns = now;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * When which user is due: a binary heap of (time, user), for spawn, think and back-off. A user is in it
- * at most once and leaves it only by being due, so it needs neither removal nor allocation.
+ * When which user is due: a binary heap of (time, user), for spawn, think and back-off. A user is
+ * in it at most once and leaves it only by being due, so it needs neither removal nor allocation.
  */
 #ifndef PERHOP_LOADGEN_TIMERS_H
 #define PERHOP_LOADGEN_TIMERS_H
