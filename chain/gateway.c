@@ -227,7 +227,7 @@ static bool on_open(void *arg, struct exchange *x, const struct http_head *h, bo
 	x->topic = (uint16_t)topic;
 	x->started_ns = clock_now_ns();
 	/* Bodies on their way may hold half of the pool: slow senders must not shut out the rest. */
-	if (!whole && pool_in_use(g->pool) > pool_buffers(g->pool) / 2)
+	if (!whole && pool_in_use(g->pool) >= pool_buffers(g->pool) / 2)
 		return refuse(g, &x->answer, REFUSED_POOL, 503, "too many requests are arriving\n");
 	x->m = pool_alloc(g->pool, GATEWAY);
 	if (!x->m)
