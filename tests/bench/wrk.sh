@@ -19,7 +19,7 @@ for ((i = 0; i < rounds; i++)); do
 		kill -0 "$server" 2>/dev/null || exit 1
 		sleep 0.05
 	done
-	url=$(/usr/bin/python3 -c 'import json, sys; o = json.load(open(sys.argv[1])); print(o["url"] + o["path"])' \
+	url=$(/usr/bin/python3 -c 'import json, sys; o = json.load(open(sys.argv[1])); print(o["url"] + o["chains"][0]["path"])' \
 		"$scratch/serve")
 	wrk -t1 -c "$connections" -d 1s "$url" >/dev/null
 	wrk -t1 -c "$connections" -d "${seconds}s" "$url" | awk '/^Requests\/sec/ {print $2}' >>"$scratch/wrk"
