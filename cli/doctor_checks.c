@@ -384,10 +384,8 @@ static void check_memlock(struct finding *f)
 		found(f, HEALTH_OK, "unlimited");
 		return;
 	}
+	/* From 5.11 on eBPF maps count against the cgroup's memory instead. */
 	found(f, HEALTH_OK, "%llu KiB", (unsigned long long)limit.rlim_cur >> 10);
-	if (limit.rlim_cur < 64 << 20)
-		means(f, "enough from Linux 5.11 on; before it, eBPF maps count against it",
-		      "ulimit -l unlimited");
 }
 
 static void check_files(struct finding *f)

@@ -112,16 +112,19 @@ static const struct argp argp = {
 static void print_deployment(const struct deployment *d, bool json)
 {
 	char host[INET_ADDRSTRLEN], url[64];
-	json_t *components = json_array();
+	json_t *components = json_array(), *chains = json_array();
 	unsigned i;
 
 	inet_ntop(AF_INET, &d->address.sin_addr, host, sizeof(host));
 	snprintf(url, sizeof(url), "http://%s:%u", host, ntohs(d->address.sin_port));
-	if (!json) {
+	if (!json)
 		printf("%s on %s: %s/\n", d->app->spec.text, d->spec.text, url);
-		for (i = 0; i < d->app->n_chains; i++)
+	for (i = 0; i < d->app->n_chains; i++) {
+		if (!json)
 			printf("  chain %-16s %s%s\n", d->app->chains[i].name, url,
 			       d->app->chains[i].path);
+		json_array_append_new(chains, json_pack("{s:s, s:s}", "name", d->app->chains[i].name,
+							"path", d->app->chains[i].path));
 	}
 	for (i = 0; i < d->components; i++) {
 		if (!json)
@@ -131,12 +134,14 @@ static void print_deployment(const struct deployment *d, bool json)
 						(int)d->component[i].pid));
 	}
 	if (json)
-		json_line(json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:o}", "dataplane", d->spec.text,
+		json_line(json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:o, s:o}", "dataplane", d->spec.text,
 				    "workload", d->app->spec.text, "url", url, "address", host, "port",
 				    (int)ntohs(d->address.sin_port), "supervisor", (int)getpid(),
-				    "components", components));
-	else
+				    "chains", chains, "components", components));
+	if (!json) {
 		json_decref(components);
+		json_decref(chains);
+	}
 	fflush(stdout);
 }
 

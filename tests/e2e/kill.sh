@@ -1,0 +1,112 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# kill -9 of any process under load: the run ends with a report of who died, and nothing stays on the
+# machine: no process, namespace, link, eBPF object, shared memory or cgroup.
+# shellcheck source=tests/e2e/lib.sh
+. tests/e2e/lib.sh
+
+# Host-wide traces that no process holds.
+traces() {
+	ls /dev/shm 2>/dev/null
+	find /sys/fs/cgroup -maxdepth 3 -name '*perhop*' 2>/dev/null
+	ip -o link 2>/dev/null | awk -F': ' '{print "link", $2}' | grep -i perhop
+	find /tmp -maxdepth 1 -name '*perhop*' 2>/dev/null
+	return 0
+}
+
+# Children of $1 by name, one pid of each kind, as "NAME PID". Of nginx, each (they differ in role).
+kinds() {
+	local pid name
+	# shellcheck disable=SC2013 # words
+	for pid in $(cat "/proc/$1/task/$1/children"); do
+		name=$(cat "/proc/$pid/comm" 2>/dev/null) || continue
+		echo "$name $pid"
+	done | awk '{ n[$1]++; if (n[$1] <= ($1 == "nginx" ? 3 : 1)) print }'
+}
+
+start_run() {
+	"$PERHOP" run -d "$1" -w echo -c 8 -t 60 --warmup 0 --json >"$scratch/record" 2>"$scratch/err" &
+	run=$!
+	started+=("$run")
+	# The generator comes last.
+	until_true 20 pgrep -P "$run" perhop-load >"$scratch/generator" || return 1
+	sleep 0.4
+}
+
+# Ends within 10 s? The exit code is in $status.
+wait_run() {
+	local end=$((SECONDS + 10))
+	while [[ -n $(process_id "$run") ]]; do
+		((SECONDS > end)) && return 1
+		sleep 0.05
+	done
+	wait "$run"
+	status=$?
+}
+
+kill_one() {
+	local pid=$3 name="$1: kill -9 of $2"
+	remember "$run" "$scratch/had"
+	kill -9 "$pid" || { not_ok "$name" "it was gone already"; return; }
+	if ! wait_run; then
+		not_ok "$name ends the run" "it still runs 10 s later"
+		kill -9 "$run"
+		wait "$run" 2>/dev/null
+	elif [[ $pid == "$run" ]]; then
+		ok "$name ends the run"
+	else
+		check "$name ends the run with exit code 1" "exit code $status" test "$status" = 1
+		check "$name is reported" "the report is '$(head -n 1 "$scratch/err")'" \
+			grep -qE "signal 9|was killed|ended" "$scratch/err"
+		check "$name leaves an invalid record with the reason" "$(head -c 200 "$scratch/record")" \
+			test "$(json "$scratch/record" 'o["valid"], bool(o["invalid_reasons"])')" = "(False, True)"
+	fi
+	if all_gone "$scratch/had" 5; then ok "$name leaves nothing"; else not_ok "$name leaves nothing" "see above"; fi
+}
+
+runnable "kill -9"
+traces | sort >"$scratch/before"
+for spec in "${specs[@]}"; do
+	if ! start_run "$spec"; then
+		not_ok "$spec: a run starts" "$(tail -n 1 "$scratch/err")"
+		continue
+	fi
+	mapfile -t victims < <(kinds "$run" | awk '{ print $1, n[$1]++ }')
+	victims+=("supervisor 0")
+	for victim in "${victims[@]}"; do
+		read -r name nth <<<"$victim"
+		if [[ -z $(process_id "$run") ]]; then
+			start_run "$spec" || { not_ok "$spec: a run starts again" "$(tail -n 1 "$scratch/err")"; break; }
+		fi
+		pid=$run
+		[[ $name == supervisor ]] ||
+			pid=$(kinds "$run" | awk -v n="$name" -v k="$nth" '$1 == n && i++ == k { print $2 }')
+		kill_one "$spec" "$name$( ((nth)) && echo " $((nth + 1))")" "$pid"
+	done
+done
+traces | sort >"$scratch/after"
+check "no shared memory, cgroup, link or file is left" \
+	"$(comm -13 "$scratch/before" "$scratch/after" | head -n 3 | tr '\n' ' ')" \
+	test -z "$(comm -13 "$scratch/before" "$scratch/after")"
+
+# The same for a signal that asks: an orderly end.
+for signal in INT TERM; do
+	start_run null && remember "$run" "$scratch/had" && kill -s $signal "$run" && wait_run
+	check "SIG$signal ends a run within 10 s, exit code 1" "exit code ${status:-none}" test "${status:-}" = 1
+	check "SIG$signal leaves the record of the part that ran" "$(head -c 80 "$scratch/record")" \
+		test "$(json "$scratch/record" 'o["requests"] > 0, o["invalid_reasons"]')" = "(True, ['interrupted'])"
+	check "SIG$signal leaves nothing" "see above" all_gone "$scratch/had" 5
+done
+
+# serve starts a dead instance again, and answers go on.
+if can_run skmsg && serve -d skmsg -w echo; then
+	victim=$(json "$served" '[c["pid"] for c in o["components"] if c["name"] not in ("init", "gateway")][0]')
+	kill -9 "$victim"
+	check "serve starts a dead instance again" "$(tail -n 1 "$serve_log")" \
+		until_true 10 grep -q "started again" "$serve_log"
+	check "and is ready again" "it is not" \
+		until_true 10 curl -sf -o /dev/null --max-time 2 "$url/_perhop/health"
+	check "no buffer of the dead is lost" "$(metric "$url" perhop_pool_buffers_in_use) in use" \
+		until_true 10 test "$(metric "$url" perhop_pool_buffers_in_use)" = 0
+	stop_server
+fi
