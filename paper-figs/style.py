@@ -69,6 +69,10 @@ def apply() -> None:
 def save(fig: Figure, out: Path, stem: str) -> None:
     """Write out/stem.pdf (fonts embedded), .png and .svg (transparent), without dates; close `fig`."""
     plt.rcParams["svg.hashsalt"] = stem
+    engine = fig.get_layout_engine()
+    if engine is not None:      # once for all three formats
+        engine.execute(fig)
+        fig.set_layout_engine("none")
     fig.savefig(out / f"{stem}.pdf", metadata={"CreationDate": None, "Creator": "perhop", "Producer": None})
     fig.savefig(out / f"{stem}.png", metadata={"Software": None}, facecolor="white")
     fig.savefig(out / f"{stem}.svg", metadata={"Date": None, "Creator": "perhop"}, transparent=True)
@@ -102,7 +106,7 @@ def log_axis(axis: Axis, low: float, high: float) -> None:
     decades = [s for s in inside if f"{s:e}"[0] == "1"]
     axis.set_major_locator(FixedLocator(decades if len(decades) >= 3 else inside))
     axis.set_major_formatter(FuncFormatter(lambda v, _: short(float(f"{v:.3g}"))))
-    axis.set_minor_locator(LogLocator(subs=tuple(range(2, 10))) if len(decades) >= 3 else NullLocator())
+    axis.set_minor_locator(LogLocator(subs=(2, 5)) if len(decades) >= 3 else NullLocator())
     axis.set_minor_formatter(NullFormatter())
 
 

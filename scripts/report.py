@@ -67,7 +67,7 @@ def recolour(svg: str, prefix: str) -> str:
     width = float(size.group(1)) * 4 / 3 if size else 480
     body = re.sub(r'(<svg[^>]*?) (?:height|width)="[^"]*"', r"\1", body, count=1)
     body = re.sub(r'(<svg[^>]*?) (?:height|width)="[^"]*"', r"\1", body, count=1)
-    return body.replace("<svg", f'<svg role=img aria-hidden=true style="width:{width * 1.35:.0f}px"', 1)
+    return body.replace("<svg", f'<svg aria-hidden=true class={"wide" if width > 400 else "narrow"} style="width:{width * 1.35:.0f}px"', 1)
 
 
 def published_table(d: Drawn) -> Table:
@@ -177,7 +177,7 @@ def page(report: Report) -> str:
             f"<style>{CSS}</style></head><body><main>",
             "<h1>What each hop costs: the papers' numbers, measured here</h1>",
             f"<p class=lead>Profile <b>{e(report.profile)}</b>, seed {report.seed}, "
-            f"{e(checks(report)[0])} Every number links to raw records: <a href=records.jsonl>records.jsonl</a>, "
+            f"{e(checks(report)[0])} Verdicts name the records behind them. Raw: <a href=records.jsonl>records.jsonl</a>, "
             "<a href=plan.json>plan.json</a>.</p>"]
     for d in report.drawn:
         table = point_table(d.experiment, d.records, d.experiment.headline)

@@ -17,12 +17,12 @@ main{max-width:68rem;margin:0 auto;padding:1.5rem 1rem 4rem;overflow-wrap:anywhe
 h1{font-size:1.65rem;line-height:1.2;margin:.5rem 0}
 h2{font-size:1.25rem;margin:2.5rem 0 .5rem;padding-top:.75rem;border-top:1px solid var(--rule)}
 h3{font-size:1rem;margin:1.75rem 0 .4rem}
-.lead,figcaption,caption,small{color:var(--quiet)}
+.lead,figcaption,.caption,small{color:var(--quiet)}
 a{color:var(--link)}
 .scroll{overflow-x:auto;max-width:100%}
 .scroll:focus-visible,button:focus-visible,summary:focus-visible{outline:2px solid var(--link);outline-offset:2px}
 table{border-collapse:collapse;width:100%;font-size:.875rem;overflow-wrap:normal}
-caption{caption-side:bottom;text-align:left;padding:.5rem 0;font-size:.8125rem}
+.caption{margin:.5rem 0;font-size:.8125rem;max-width:52rem}
 th,td{padding:.4rem .9rem .4rem 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--rule)}
 th{font-weight:600;white-space:nowrap}
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
@@ -30,7 +30,7 @@ th{font-weight:600;white-space:nowrap}
 .scroll td:last-child{min-width:9rem}
 figure{margin:1.25rem 0 2rem}
 .plot{background:var(--card);border:1px solid var(--rule);border-radius:6px;padding:.75rem}
-.plot svg{display:block;height:auto;max-width:100%;min-width:min(100%,30rem)}
+.plot svg{display:block;height:auto;max-width:100%}
 figcaption{font-size:.875rem;margin-top:.5rem;max-width:52rem}
 .filters{display:flex;flex-wrap:wrap;gap:.5rem;margin:.75rem 0}
 button{font:inherit;font-size:.875rem;color:var(--ink);background:var(--soft);border:1px solid var(--rule);
@@ -42,7 +42,8 @@ button[aria-pressed=true]{background:var(--ink);color:var(--paper)}
 details{margin-top:.25rem;color:var(--quiet);font-size:.8125rem}summary{cursor:pointer}
 code{font:.8125rem ui-monospace,Menlo,Consolas,monospace;overflow-wrap:anywhere}
 @media (max-width:44rem){
-.plot svg{max-width:none;min-width:34rem}
+.plot svg.wide{max-width:none;min-width:34rem}
+.scroll td:last-child{min-width:16rem}
 .verdicts thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 .verdicts,.verdicts tbody,.verdicts tr,.verdicts td{display:block;width:100%}
 .verdicts tr{border:1px solid var(--rule);border-radius:6px;padding:.5rem .75rem;margin:.6rem 0}

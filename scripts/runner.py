@@ -268,12 +268,12 @@ def collect(item: Any, into: dict[str, str | None]) -> None:
         for each in item:
             collect(each, into)
     elif isinstance(item, dict):
-        for key in ("dataplanes", "modes"):
-            if isinstance(item.get(key), list):
-                collect(item[key], into)
         name, ok = item.get("spec") or item.get("name"), item.get("ok", item.get("available"))
         if isinstance(name, str) and isinstance(ok, bool):
             into[name] = None if ok else str(item.get("reason") or "it cannot run here")
+        for key in ("dataplanes", "modes"):     # after the name: what is said of a mode holds for it
+            if isinstance(item.get(key), list):
+                collect(item[key], into)
 
 
 def digest(path: Path) -> str:

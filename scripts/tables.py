@@ -27,14 +27,14 @@ class Table:
         return column >= self.numeric and not (self.words and column == len(self.head) - 1)
 
     def html(self) -> str:
-        """A table inside its own scroll container."""
+        """A table inside its own scroll container, its caption below."""
         def row(cells: Sequence[str], tag: str) -> str:
             return "<tr>" + "".join(
                 f'<{tag}{" class=n" if self.right(i) else ""}>{html.escape(c)}</{tag}>'
                 for i, c in enumerate(cells)) + "</tr>"
-        caption = f"<caption>{html.escape(self.caption)}</caption>" if self.caption else ""
-        return ('<div class=scroll tabindex=0><table>' + caption + "<thead>" + row(self.head, "th")
-                + "</thead><tbody>" + "".join(row(r, "td") for r in self.rows) + "</tbody></table></div>")
+        caption = f"<p class=caption>{html.escape(self.caption)}</p>" if self.caption else ""
+        return ("<div class=scroll tabindex=0><table><thead>" + row(self.head, "th") + "</thead><tbody>"
+                + "".join(row(r, "td") for r in self.rows) + f"</tbody></table></div>{caption}")
 
     def markdown(self) -> str:
         """A pipe table."""

@@ -8,6 +8,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -24,11 +25,12 @@ class Browser:
         self.profile = tempfile.mkdtemp(prefix="perhop-browser-")
         read_in, self.write_to = os.pipe()
         self.read_from, write_out = os.pipe()
-        # The protocol wants its commands on descriptor 3 and answers on 4. Park both ends higher
+        # The protocol wants its commands on descriptor 3 and its answers on 4. Park both ends higher
         # first, so that moving one cannot overwrite the other.
-        script = 'exec 8<&"$1" 9>&"$2" 3<&8 4>&9 8<&- 9>&-; shift 2; exec "$@"'
+        script = ("import fcntl, os, sys; a, b = (fcntl.fcntl(int(n), fcntl.F_DUPFD_CLOEXEC, 64) "
+                  "for n in sys.argv[1:3]); os.dup2(a, 3); os.dup2(b, 4); os.execv(sys.argv[3], sys.argv[3:])")
         self.child = subprocess.Popen(
-            ["sh", "-c", script, "sh", str(read_in), str(write_out), str(PROGRAM), "--headless=new",
+            [sys.executable, "-c", script, str(read_in), str(write_out), str(PROGRAM), "--headless=new",
              "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--disable-dev-shm-usage",
              f"--user-data-dir={self.profile}", "about:blank"],
             pass_fds=(read_in, write_out), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,

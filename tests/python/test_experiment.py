@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""experiment.conf and the plan made of it."""
+import tempfile
+import unittest
+from pathlib import Path
+
+import synthetic
+from experiment import PROFILES, ConfError, make_plan, read, read_all
+
+FIGURES = synthetic.ROOT / "paper-figs"
+GOOD = """
+[experiment]
+title = T
+workload = echo
+[system.a]
+dataplane = null
+[system.b]
+dataplane = skmsg,wait=block
+[point.c1]
+users = 1
+[point.open]
+model = poisson
+rate = 500
+[profile.smoke]
+reps = 3
+duration_s = 1
+[profile.smoke.open]
+reps = 1
+"""
+
+
+class Conf(unittest.TestCase):
+    def setUp(self) -> None:
+        self.base = tempfile.TemporaryDirectory()
+        self.addCleanup(self.base.cleanup)
+
+    def folder(self, text: str, name: str = "fig") -> Path:
+        folder = Path(self.base.name) / name
+        folder.mkdir(exist_ok=True)
+        (folder / "experiment.conf").write_text(text)
+        return folder
+
+    def test_profile_and_point_settings_reach_the_cells(self) -> None:
+        cells = read(self.folder(GOOD)).cells("smoke")
+        self.assertEqual(len(cells), 2 * 3 + 2 * 1)
+        first = next(c for c in cells if c.point == "open" and c.system == "b")
+        args = first.arguments(seed=2)
+        for pair in (["-d", "skmsg,wait=block"], ["--rate", "500"], ["--arrivals", "poisson"], ["-t", "1"],
+                     ["--seed", "2000"], ["--label", "fig/b/open/0"]):
+            at = args.index(pair[0])
+            self.assertEqual(args[at:at + 2], pair)
+        self.assertNotIn("--think", args)
+
+    def test_systems_see_the_same_seed_and_repetitions_differ(self) -> None:
+        seeds = {}
+        for cell in read(self.folder(GOOD)).cells("smoke"):
+            args = cell.arguments(1)
+            seeds.setdefault(cell.rep, set()).add(args[args.index("--seed") + 1])
+        self.assertEqual(seeds, {0: {"1000"}, 1: {"1001"}, 2: {"1002"}})
+
+    def test_mistakes_are_named(self) -> None:
+        for change, word in (
+                (("users = 1", "users = many"), "users"), (("users = 1", "users = 0"), "users"),
+                (("users = 1", "usres = 1"), "usres"), (("dataplane = null", "name = x"), "dataplane"),
+                (("[profile.smoke]", "[profile.fast]"), "fast"), (("rate = 500", ""), "rate"),
+                (("[point.c1]", "[pont.c1]"), "pont"), (("workload = echo", ""), "workload"),
+                (("[profile.smoke.open]", "[profile.smoke.shut]"), "shut"),
+                (("title = T", "title = T\nheadline = nowhere"), "headline"),
+                (("users = 1", "users = 1\nthink_ms = 5-6"), "think_ms"),
+                (("[experiment]", "experiment"), "experiment.conf")):
+            with self.assertRaises(ConfError, msg=change) as caught:
+                read(self.folder(GOOD.replace(*change)))
+            self.assertIn(word, str(caught.exception))
+
+    def test_one_bad_folder_stops_no_other(self) -> None:
+        self.folder(GOOD, "good")
+        self.folder("nonsense", "bad")
+        found, problems = read_all(Path(self.base.name))
+        self.assertEqual([e.name for e in found], ["good"])
+        self.assertEqual(len(problems), 1)
+
+    def test_a_copied_folder_is_an_experiment_of_its_own(self) -> None:
+        self.folder(GOOD, "one")
+        self.folder(GOOD, "two")
+        found, _ = read_all(Path(self.base.name))
+        labels = [c.label for e in found for c in e.cells("smoke")]
+        self.assertEqual(len(labels), len(set(labels)))
+        self.assertEqual([e.name for e in read_all(Path(self.base.name), ["tw"])[0]], ["two"])
+
+
+class Planning(unittest.TestCase):
+    def setUp(self) -> None:
+        self.experiments, problems = read_all(FIGURES)
+        self.assertEqual(problems, [])
+        self.assertTrue(self.experiments)
+
+    def test_every_figure_folder_has_the_three_profiles(self) -> None:
+        for experiment in self.experiments:
+            for profile in PROFILES:
+                self.assertTrue(experiment.cells(profile), f"{experiment.name} {profile}")
+
+    def test_profiles_keep_their_time(self) -> None:
+        # Load time and 2 s for each deployment; the boutique may take 90 s and 8 min.
+        boutique = read(FIGURES / "fig08-09-boutique")
+        for profile, limit in (("smoke", 90), ("quick", 480)):
+            self.assertLessEqual(sum(c.load_s + 2 for c in boutique.cells(profile)), limit)
+
+    def test_a_plan_repeats_exactly_and_a_change_gives_another_hash(self) -> None:
+        plan = make_plan(self.experiments, "quick", 1, "program")
+        self.assertEqual(plan, make_plan(self.experiments, "quick", 1, "program"))
+        others = [make_plan(self.experiments, "smoke", 1, "program"), make_plan(self.experiments, "quick", 2, "program"),
+                  make_plan(self.experiments, "quick", 1, "other program")]
+        self.assertEqual(len({plan.hash, *(o.hash for o in others)}), 4)
+
+    def test_repetitions_are_interleaved_and_shuffled(self) -> None:
+        plan = make_plan(self.experiments, "quick", 1, "program")
+        reps = [c.rep for c in plan.cells]
+        self.assertEqual(reps, sorted(reps))
+        first = [c.system for c in plan.cells if c.rep == 0]
+        self.assertNotEqual(first, [c.system for c in plan.cells if c.rep == 1])
+        self.assertGreater(sum(a != b for a, b in zip(first, first[1:])), len(first) // 2)
+        self.assertEqual(len({c.label for c in plan.cells}), len(plan.cells))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Figures, verdicts and report on synthetic records (made here, never measured)."""
+import contextlib
+import hashlib
+import io
+import json
+import re
+import shutil
+import tempfile
+import unittest
+import warnings
+from html.parser import HTMLParser
+from pathlib import Path
+
+import browser
+import compare
+import records as rec
+import reproduce
+import synthetic
+import tables
+from experiment import make_plan, read
+from figures import draw, load_module
+from stats import Estimate
+from verdicts import (INCONSISTENT, KINDS, NOT_APPLICABLE, NOT_REPRODUCED, REPRODUCED, TREND, judge_ratio, number,
+                      published, reference, with_half)
+
+FIGURES = synthetic.ROOT / "paper-figs"
+BOUTIQUE = FIGURES / "fig08-09-boutique"
+
+
+def make_run(folder: Path, records: list[dict], figures: Path = FIGURES) -> Path:
+    """A run's folder from records; returns its report."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "records.jsonl"
+    path.unlink(missing_ok=True)
+    for record in records:
+        rec.append(path, record)
+    plan = make_plan([read(f.parent) for f in sorted(figures.glob("*/experiment.conf"))], "quick", 1, "synthetic")
+    (folder / "plan.json").write_text(json.dumps(plan.as_json()))
+    with contextlib.redirect_stdout(io.StringIO()):
+        status = reproduce.main(["--draw", str(folder), "--figures", str(figures)])
+    assert status == 0
+    return folder / "report.html"
+
+
+class Temporary(unittest.TestCase):
+    def setUp(self) -> None:
+        base = tempfile.TemporaryDirectory()
+        self.addCleanup(base.cleanup)
+        self.base = Path(base.name)
+
+
+class Figures(Temporary):
+    def test_all_figures_draw_without_a_warning_in_three_formats(self) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            drawn = draw(read(BOUTIQUE), synthetic.experiment_records(3, samples=300), self.base)
+        self.assertEqual(drawn.problems, [])
+        self.assertGreaterEqual(len(drawn.figures), 6)
+        for svg, caption in drawn.figures:
+            self.assertIn("n = ", caption)
+            for suffix in (".svg", ".pdf", ".png"):
+                self.assertGreater(svg.with_suffix(suffix).stat().st_size, 1000)
+            pdf = svg.with_suffix(".pdf").read_bytes()
+            self.assertIn(b"/FontFile2", pdf, "fonts must be embedded")
+            self.assertNotIn(b"/Type3", pdf)
+
+    def test_the_same_records_give_the_same_bytes(self) -> None:
+        sums = []
+        for name in ("a", "b"):
+            draw(read(BOUTIQUE), synthetic.experiment_records(2, samples=200), self.base / name)
+            sums.append({p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in (self.base / name).iterdir()})
+        self.assertEqual(*sums)
+
+    def test_any_subset_of_systems_and_points_can_be_drawn(self) -> None:
+        every = synthetic.experiment_records(1, samples=100)
+        for systems, points in (({"null"}, {"c32"}), ({"knative", "skmsg"}, {"users"}), ({"skmsg"}, {"c1"})):
+            mine = [r for r in every if rec.cell_of(r)[1] in systems and rec.cell_of(r)[2] in points]
+            drawn = draw(read(BOUTIQUE), mine, self.base)
+            self.assertEqual(drawn.problems, [])
+            self.assertTrue(drawn.figures)
+            self.assertTrue(drawn.verdicts)
+
+    def test_records_without_series_histograms_or_cpu_can_be_drawn(self) -> None:
+        bare = synthetic.experiment_records(1, samples=100)
+        for record in bare:
+            record.update(series=None, histogram=None, cpu_series=None, ccr_us=None, node_cpu_percent=None,
+                          cpu_us={}, cpu_percent={})
+            rec.check(record)
+        drawn = draw(read(BOUTIQUE), bare, self.base)
+        self.assertEqual(drawn.problems, [])
+        self.assertEqual([p.stem for p, _ in drawn.figures], ["fig08-capacity"])
+
+    def test_labels_are_spread_without_touching_or_crossing(self) -> None:
+        style = load_module(FIGURES / "style.py")
+        at = style.spread([0, 1, 2, 50], 10)
+        self.assertEqual(at, sorted(at))
+        self.assertGreaterEqual(min(b - a for a, b in zip(at, at[1:])), 10 - 1e-9)
+        self.assertEqual(style.spread([0, 100], 10), [0, 100])
+
+
+class Verdicts(Temporary):
+    def estimate(self, value: float, low: float, high: float) -> Estimate:
+        return Estimate(value, low, high, 5, 0.99, "test")
+
+    def test_ratios_are_judged_as_defined(self) -> None:
+        for estimate, expected, kind in (
+                (self.estimate(3.1, 2.8, 3.4), 3.0, REPRODUCED),        # inside the interval
+                (self.estimate(3.6, 3.5, 3.7), 3.0, REPRODUCED),        # within 25 %
+                (self.estimate(30, 28, 32), 3.0, TREND), (self.estimate(1.3, 1.1, 1.5), 3.0, TREND),
+                (self.estimate(1.1, 0.9, 1.3), 3.0, NOT_REPRODUCED),    # no difference shown
+                (self.estimate(3.0, 0.5, 9), 3.0, NOT_REPRODUCED),      # too noisy to show one
+                (self.estimate(0.5, 0.4, 0.6), 3.0, NOT_REPRODUCED),    # the other way
+                (self.estimate(0.4, 0.3, 0.5), 0.41, REPRODUCED), (self.estimate(1.1, 1.0, 1.2), 1.0, REPRODUCED),
+                (self.estimate(2, 1.9, 2.1), 1.0, NOT_REPRODUCED)):
+            self.assertEqual(judge_ratio(estimate, expected), kind, (estimate, expected))
+
+    def test_the_boutiques_numbers_are_judged(self) -> None:
+        verdicts = {(v.artifact, v.claim): v for v in load_module(BOUTIQUE / "verdicts.py").judge(
+            synthetic.experiment_records(5, samples=200), reference())}
+        for artifact, claim in (("fig8", "throughput of Knative, 4,000 users"),
+                                ("fig8", "throughput of S-SPRIGHT, 12,000 users"),
+                                ("slide-boutique", "throughput of SPRIGHT, 25,000 users")):
+            verdict = verdicts[artifact, claim]
+            self.assertEqual(verdict.kind, INCONSISTENT)
+            self.assertTrue(verdict.run_ids)
+        ratio = verdicts["fig8", "S-SPRIGHT's stable throughput over Knative's"]
+        self.assertEqual((ratio.kind, len(ratio.run_ids)), (TREND, 10))
+        self.assertEqual(verdicts["slide-boutique", "throughput of SPRIGHT over gRPC's"].kind, NOT_APPLICABLE)
+
+    def test_without_records_every_number_still_has_a_verdict(self) -> None:
+        verdicts = load_module(BOUTIQUE / "verdicts.py").judge([], reference())
+        self.assertEqual({v.kind for v in verdicts}, {NOT_APPLICABLE, INCONSISTENT})
+        self.assertEqual(len(verdicts), 15)
+
+    def test_an_equal_system_is_never_a_reproduction_of_a_difference(self) -> None:
+        same = synthetic.experiment_records(5, points=("c32", "users"), samples=100)
+        for record in same:
+            record["rps"] = 100.0 + record["rep"]
+        verdicts = load_module(BOUTIQUE / "verdicts.py").judge(same, reference())
+        kinds = {v.claim: v.kind for v in verdicts if "throughput" in v.claim and "over" in v.claim}
+        self.assertEqual(kinds["throughput of SPRIGHT over Knative's"], NOT_REPRODUCED)
+
+    def test_offered_load_of_the_published_set_up(self) -> None:
+        module = load_module(BOUTIQUE / "verdicts.py")
+        self.assertAlmostEqual(module.OFFERED_PER_USER, 0.22, places=3)
+
+    def test_the_reference_is_complete_and_has_sources(self) -> None:
+        rows = reference()
+        self.assertEqual(len(rows), 210)
+        self.assertTrue(all(r.source and r.value and r.artifact for r in rows))
+        self.assertEqual(published(rows, "fig9", "skmsg", "CPU", "12K").number, 0.94)
+        with self.assertRaises(LookupError):
+            published(rows, "fig9", "skmsg", "CPU")
+
+    def test_numbers_have_three_digits_and_no_exponent(self) -> None:
+        for value, text in ((1234567.8, "1,234,568"), (99.96, "100"), (9.996, "10.0"), (1.0, "1.00"), (0.9999, "1.00"),
+                            (0.01234, "0.0123"), (0, "0"), (1e-14, "0"), (0.00001234, "0.0000123"), (-2.0, "-2.00")):
+            self.assertEqual(number(value), text)
+        self.assertEqual(with_half(356.2, 25.31), "356 ± 25")
+
+
+class Page(HTMLParser):
+    """What the tests want to know of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.loads: list[str] = []
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        have = dict(attrs)
+        if "id" in have:
+            self.ids.append(have["id"])
+        for key in ("src", "href", "xlink:href"):
+            value = have.get(key)
+            if value is None or value.startswith(("#", "data:")):
+                continue
+            (self.links if tag == "a" else self.loads).append(value)
+
+
+class Reports(Temporary):
+    def test_the_report_stands_alone_and_its_links_lead_somewhere(self) -> None:
+        path = make_run(self.base / "run", synthetic.experiment_records(2, samples=200))
+        parser = Page()
+        parser.feed(path.read_text())
+        self.assertEqual(len(parser.ids), len(set(parser.ids)))
+        self.assertEqual(parser.loads, [], "a page that needs nothing else")
+        for link in parser.links:
+            self.assertTrue((path.parent / link).exists(), link)
+        text = path.read_text()
+        for word in ("Verdicts", "As published", "Host", "synthetic CPU", "SK_MSG", "Little"):
+            self.assertIn(word, text)
+        self.assertNotIn("http://", re.sub(r"http://www\.w3\.org/[^\"]*", "", text))
+
+    def test_the_same_records_give_the_same_report(self) -> None:
+        rows = synthetic.experiment_records(1, samples=100)
+        texts = []
+        for name in ("a", "b"):
+            path = make_run(self.base / name, rows)
+            texts.append([(path.parent / f).read_text() for f in ("report.html", "report.md", "tables.tex")])
+        self.assertEqual(*texts)
+
+    def test_text_from_records_cannot_become_markup(self) -> None:
+        rows = synthetic.experiment_records(1, points=("c32",), samples=100)
+        for row in rows:
+            row.update(valid=False, invalid_reasons=["<script>alert(1)</script>"])
+            row["host"]["kernel"] = "<img src=x>|y"
+        text = make_run(self.base / "run", rows).read_text()
+        self.assertNotIn("<script>alert", text)
+        self.assertNotIn("<img", text)
+
+    def test_a_broken_figure_stops_no_other_and_a_deleted_one_is_not_missed(self) -> None:
+        figures = self.base / "figs"
+        shutil.copytree(FIGURES, figures, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(BOUTIQUE, figures / "broken")
+        (figures / "broken" / "plot.py").write_text("def draw(records, out_dir):\n    raise RuntimeError('boom')\n")
+        rows = synthetic.experiment_records(1, samples=100)
+        rows += synthetic.experiment_records(1, samples=100, experiment="broken", seed=8)
+        text = make_run(self.base / "run", rows, figures).read_text()
+        self.assertIn("RuntimeError: boom", text)
+        self.assertIn("fig08-capacity.pdf", text)
+        shutil.rmtree(figures / "broken")
+        self.assertNotIn("boom", make_run(self.base / "run", rows, figures).read_text())
+
+    def test_skipped_invalid_and_damaged_records_are_told(self) -> None:
+        rows = synthetic.experiment_records(2, points=("c32",), samples=100)
+        rows[0].update(valid=False, invalid_reasons=["3 % of the requests failed"])
+        folder = self.base / "run"
+        make_run(folder, rows)
+        with open(folder / "records.jsonl", "a", encoding="utf-8") as file:
+            file.write('junk\n{"schema_ver')
+        with contextlib.redirect_stdout(io.StringIO()):
+            reproduce.main(["--draw", str(folder)])
+        text = (folder / "report.md").read_text()
+        for word in ("3 % of the requests failed", "not JSON", "cut off", "1 invalid"):
+            self.assertIn(word, text)
+
+    def test_tables_escape_what_their_format_gives_meaning(self) -> None:
+        table = tables.Table(("a|b", "n"), [("x|y & 5 % _z", "1")])
+        self.assertIn("x\\|y", table.markdown())
+        self.assertIn("x|y \\& 5 \\% \\_z & 1 \\\\", table.latex())
+        self.assertIn("x|y &amp; 5 % _z", table.html())
+
+    def test_every_verdict_has_an_explanation_and_a_colour(self) -> None:
+        import report
+        import report_page
+        self.assertEqual(set(report.MEANING), set(KINDS))
+        for kind in KINDS:
+            self.assertEqual(report_page.CSS.count(f"--{kind}:#"), 2, "light and dark")
+
+
+class Comparing(Temporary):
+    def test_two_backends_are_compared_at_shared_points_only(self) -> None:
+        path = self.base / "records.jsonl"
+        for row in synthetic.experiment_records(5, points=("c1", "c32"), samples=100):
+            rec.append(path, row)
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            self.assertEqual(compare.main([str(path), "--a", "skmsg", "--b", "kernel:knative"]), 0)
+        self.assertEqual(out.getvalue().count("| RPS |"), 2)
+        self.assertIn("skmsg is better", out.getvalue())
+        with contextlib.redirect_stderr(io.StringIO()) as err:
+            self.assertEqual(compare.main([str(path), "--a", "skmsg", "--b", "dpdk"]), 2)
+        self.assertIn("dpdk", err.getvalue())
+
+
+@unittest.skipUnless(browser.PROGRAM, "no Chromium here")
+class Looking(Temporary):
+    def test_no_complaint_and_no_sideways_scrolling_on_phone_or_desk(self) -> None:
+        path = make_run(self.base / "run", synthetic.experiment_records(1, samples=100))
+        with browser.Browser() as page:
+            for width in (390, 768, 1280):
+                for dark in (False, True):
+                    page.open(path, width, dark)
+                    self.assertEqual(page.complaints(), [])
+                    self.assertLessEqual(page.value("document.documentElement.scrollWidth"), width)
+            page.value("document.querySelector('button[data-kind=paper-inconsistent]').click()")
+            shown = page.value("[...document.querySelectorAll('.verdicts tbody tr')]"
+                               ".filter(r => r.offsetHeight > 0).map(r => r.dataset.kind)")
+            self.assertEqual(set(shown), {INCONSISTENT})
+            page.screenshot(self.base / "page.png")
+            self.assertGreater((self.base / "page.png").stat().st_size, 10000)
+
+
+if __name__ == "__main__":
+    unittest.main()
