@@ -114,9 +114,13 @@ static void put_role(FILE *out, const struct nginx_conf *c)
 	fill(out, text[c->role], c);
 }
 
+/*
+ * One worker needs no master. But an nginx without one dies on the first inherited socket (1.22:
+ * ngx_event_process_init removes the event of a predecessor that there is not), hence the ingress.
+ */
 static void put_master(FILE *out, const struct nginx_conf *c)
 {
-	fputs(c->workers > 1 ? "on" : "off", out);
+	fputs(c->workers > 1 || c->role == NGINX_INGRESS ? "on" : "off", out);
 }
 
 static void put_workers(FILE *out, const struct nginx_conf *c)
