@@ -238,10 +238,10 @@ static void put_route(FILE *out, const struct application *app, unsigned topic)
 
 	fprintf(out, "\t{ topic = \"%u\", path = ", topic);
 	put_lua_string(out, chain->path);
-	fprintf(out, ", head = \"/_perhop/head/%s\",\n\t  next = {",
+	fprintf(out, ", head = \"/_perhop/head/%s\",\n\t  next = { [0] = ",
 		app->functions[chain->sequence[0]]->name);
-	for (unsigned i = 1; i < chain->length; i++)
-		fprintf(out, "%s\"/_perhop/next/%s\"", i > 1 ? ", " : " ",
+	for (unsigned i = 0; i < chain->length; i++)
+		fprintf(out, "%s\"/_perhop/next/%s\"", i ? ", " : "",
 			app->functions[chain->sequence[i]]->name);
 	fprintf(out, " } },\n");
 }
@@ -255,7 +255,7 @@ char *nginx_routes_render(const struct application *app)
 
 	if (!out)
 		return NULL;
-	fprintf(out, "-- [path] = topic, and where position 0 (head) and 1, 2, … (next) are invoked.\n"
+	fprintf(out, "-- [path] = topic, and where positions 0, 1, 2, … are invoked (head: position 0, by HTTP).\n"
 		     "return {\n");
 	for (unsigned n = 0; n < app->n_chains; n++) {
 		unsigned best = TOPIC_MAX;
