@@ -355,15 +355,46 @@ int deploy_watch(struct deployment *d)
 	return err;
 }
 
-uint64_t deploy_cpu_ns(const struct deployment *d, unsigned i)
+static uint64_t process_cpu_ns(pid_t pid)
 {
-	const struct component *c = &d->component[i];
 	struct timespec t;
 	clockid_t clock;
 
-	if (!c->pid || clock_getcpuclockid(c->pid, &clock) || clock_gettime(clock, &t))
-		return c->gone_cpu_ns;
-	return c->gone_cpu_ns + (uint64_t)t.tv_sec * NS_PER_SEC + (uint64_t)t.tv_nsec;
+	if (clock_getcpuclockid(pid, &clock) || clock_gettime(clock, &t))
+		return 0;
+	return (uint64_t)t.tv_sec * NS_PER_SEC + (uint64_t)t.tv_nsec;
+}
+
+/* A foreign program may do its work in children of its own, as nginx does in its workers. */
+static uint64_t children_cpu_ns(pid_t pid)
+{
+	uint64_t sum = 0;
+	char path[64];
+	FILE *f;
+	int child;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	while (fscanf(f, "%d", &child) == 1)
+		sum += process_cpu_ns(child);
+	fclose(f);
+	return sum;
+}
+
+uint64_t deploy_cpu_ns(const struct deployment *d, unsigned i)
+{
+	const struct component *c = &d->component[i];
+	uint64_t ns = c->gone_cpu_ns;
+
+	if (!c->pid)
+		return ns;
+	ns += process_cpu_ns(c->pid);
+	if (c->kind == COMPONENT_INGRESS || c->kind == COMPONENT_BROKER ||
+	    c->kind == COMPONENT_SIDECAR)
+		ns += children_cpu_ns(c->pid);
+	return ns;
 }
 
 /* ---- Start ------------------------------------------------------------------------------------ */

@@ -12,6 +12,8 @@ local routes = require "routes"         -- longest path first; made by dataplane
 local capture = ngx.location.capture
 local find, sub = string.find, string.sub
 
+local TYPE_HTTP_REQUEST = 2             -- chain/codec.h
+
 local METHOD = {
 	GET = ngx.HTTP_GET, HEAD = ngx.HTTP_HEAD, POST = ngx.HTTP_POST, PUT = ngx.HTTP_PUT,
 	DELETE = ngx.HTTP_DELETE, OPTIONS = ngx.HTTP_OPTIONS, PATCH = ngx.HTTP_PATCH,
@@ -56,9 +58,19 @@ local function reply(res)
 			header[name] = value
 		end
 	end
-	-- To a HEAD the length is all there is; else it is what we have.
-	header["Content-Length"] = #res.body > 0 and #res.body or res.header["Content-Length"] or 0
+	header["Content-Length"] = #res.body
 	ngx.print(res.body)
+end
+
+-- A HEAD goes to the first function as the body of a POST: what answers it may have to travel on, or
+-- its length be known, and an HTTP answer to a HEAD could carry neither.
+local function wrap(route)
+	return capture(route.next[0], {
+		method = ngx.HTTP_POST,
+		body = ngx.req.raw_header(),
+		vars = { perhop_type = TYPE_HTTP_REQUEST, perhop_topic = route.topic,
+			 perhop_position = 0 },
+	})
 end
 
 local function run()
@@ -72,12 +84,16 @@ local function run()
 	if not method then
 		return refuse(501, "the method or transfer coding is not implemented\n")
 	end
-	ngx.req.read_body()
-	res = capture(route.head, {
-		method = method,
-		always_forward_body = true,
-		vars = { perhop_topic = route.topic },
-	})
+	if method == ngx.HTTP_HEAD then
+		res = wrap(route)
+	else
+		ngx.req.read_body()
+		res = capture(route.head, {
+			method = method,
+			always_forward_body = true,
+			vars = { perhop_topic = route.topic },
+		})
+	end
 	while res.header["X-Perhop-Outcome"] == "forward" do
 		local to = tonumber(res.header["X-Perhop-Position"])
 		local hop = to and route.next[to]

@@ -8,6 +8,7 @@
  *   http      client ─> perhop's gateway ─> function ─> function …
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <linux/capability.h>
 #include <sched.h>
@@ -137,6 +138,9 @@ static int kernel_setup(struct deployment *d)
 		k->counters = NULL;
 		return -errno;
 	}
+	/* Non-blocking: when nobody reads, nginx's words are lost, but nginx does not hang on them. */
+	if (pipe2(k->log, O_NONBLOCK | O_CLOEXEC))
+		return -errno;
 	return pods_make(d, k);
 }
 
@@ -147,6 +151,9 @@ static void kernel_teardown(struct deployment *d)
 	if (!k)
 		return;
 	pods_drop(k);
+	for (unsigned i = 0; i < 2; i++)
+		if (k->log[i] >= 0)
+			close(k->log[i]);
 	if (k->counters)
 		munmap(k->counters, INSTANCE_MAX * sizeof(*k->counters));
 	free(k);
@@ -155,20 +162,36 @@ static void kernel_teardown(struct deployment *d)
 
 /* ---- Parent: sidecars, broker, ingress -------------------------------------------------------- */
 
-static struct nginx_conf conf_of(const struct deployment *d, enum nginx_role role)
+static struct nginx_launch launch_of(const struct deployment *d, enum nginx_role role,
+				     const char *name, instance_id id, const struct pod *p)
 {
+	static const enum component_kind kinds[] = {
+		[NGINX_INGRESS] = COMPONENT_INGRESS,
+		[NGINX_BROKER] = COMPONENT_BROKER,
+		[NGINX_SIDECAR] = COMPONENT_SIDECAR,
+	};
 	const struct kernel *k = d->priv;
 
-	return (struct nginx_conf){
-		.role = role,
-		.dir = "/run",
-		.modules = nginx_lua_modules(),
-		.workers = k->workers,
-		.body_max = d->config.buffer_bytes,
-		.timeout_ns = d->config.request_timeout_ns,
-		.app = d->app,
-		.board = d->board,
-		.target = k->target,
+	return (struct nginx_launch){
+		.name = name,
+		.kind = kinds[role],
+		.instance = id,
+		.netns = p->netns,
+		.listen_fd = -1,
+		.log_fd = k->log[1],
+		.conf = {
+			.role = role,
+			.dir = "/run",
+			.modules = nginx_lua_modules(),
+			.workers = k->workers,
+			.body_max = d->config.buffer_bytes,
+			.timeout_ns = d->config.request_timeout_ns,
+			.listen = p->at,
+			.upstream = p->serve,
+			.app = d->app,
+			.board = d->board,
+			.target = k->target,
+		},
 	};
 }
 
@@ -192,41 +215,27 @@ static _Noreturn void run_queue_proxy(const struct deployment *d, const struct p
 	_exit(1);
 }
 
-static int start_queue_proxy(struct deployment *d, const char *name, instance_id id, int listen_fd)
+static int start_queue_proxy(struct deployment *d, const char *name, instance_id id)
 {
 	const struct pod *p = &((struct kernel *)d->priv)->pod[id];
-	struct sockaddr_in at = p->at;
-	int metrics_fd;
+	struct sockaddr_in metrics = p->at;
+	int fd, metrics_fd;
 	pid_t pid;
 
-	at.sin_port = htons(PORT_METRICS);
-	metrics_fd = netns_listen(p->netns, &at, LISTEN_BACKLOG);
-	if (metrics_fd < 0)
-		return deploy_error(d, metrics_fd, "%s cannot listen: %s", name,
-				    strerror(-metrics_fd));
-	pid = deploy_fork(d, name, COMPONENT_SIDECAR, id);
+	metrics.sin_port = htons(PORT_METRICS);
+	fd = netns_listen(p->netns, &p->at, LISTEN_BACKLOG);
+	metrics_fd = netns_listen(p->netns, &metrics, LISTEN_BACKLOG);
+	if (fd < 0 || metrics_fd < 0)
+		pid = deploy_error(d, fd < 0 ? fd : metrics_fd, "%s cannot listen", name);
+	else
+		pid = deploy_fork(d, name, COMPONENT_SIDECAR, id);
 	if (!pid)
-		run_queue_proxy(d, p, listen_fd, metrics_fd);
-	close(metrics_fd);
+		run_queue_proxy(d, p, fd, metrics_fd);
+	if (fd >= 0)
+		close(fd);
+	if (metrics_fd >= 0)
+		close(metrics_fd);
 	return pid < 0 ? pid : 0;
-}
-
-static int start_sidecar(struct deployment *d, const char *name, instance_id id)
-{
-	const struct kernel *k = d->priv;
-	const struct pod *p = &k->pod[id];
-	struct nginx_conf c = conf_of(d, NGINX_SIDECAR);
-	int fd = netns_listen(p->netns, &p->at, LISTEN_BACKLOG), err;
-
-	if (fd < 0)
-		return deploy_error(d, fd, "%s cannot listen: %s", name, strerror(-fd));
-	c.listen = p->at;
-	c.upstream = p->serve;
-	err = k->sidecar == SIDECAR_NGINX ?
-	      nginx_start(d, name, COMPONENT_SIDECAR, id, p->netns, (int[]){ fd, -1 }, &c) :
-	      start_queue_proxy(d, name, id, fd);
-	close(fd);
-	return err;
 }
 
 /* The name under which deploy lists instance `id`. */
@@ -242,36 +251,27 @@ static const char *component_of(const struct deployment *d, instance_id id)
 static int kernel_started(struct deployment *d, instance_id id)
 {
 	struct kernel *k = d->priv;
+	struct nginx_launch l;
 	char name[64];
-	int err;
 
 	if (id == GATEWAY || k->sidecar == SIDECAR_NONE || k->pod[id].sidecar)
 		return 0;
 	snprintf(name, sizeof(name), "%s/sidecar", component_of(d, id));
-	err = start_sidecar(d, name, id);
 	k->pod[id].sidecar = true;
-	return err;
+	if (k->sidecar == SIDECAR_QUEUE_PROXY)
+		return start_queue_proxy(d, name, id);
+	l = launch_of(d, NGINX_SIDECAR, name, id, &k->pod[id]);
+	return nginx_start(d, &l);
 }
 
 static int start_broker(struct deployment *d)
 {
 	const struct kernel *k = d->priv;
-	const struct pod *p = &k->pod[POD_BROKER];
-	struct nginx_conf c = conf_of(d, NGINX_BROKER);
-	int fd[2], err;
+	struct nginx_launch l = launch_of(d, NGINX_BROKER, "broker", INSTANCE_NONE,
+					  &k->pod[POD_BROKER]);
 
-	c.listen = p->at;
-	c.listen_calls = k->calls;
-	fd[0] = netns_listen(p->netns, &c.listen, LISTEN_BACKLOG);
-	fd[1] = netns_listen(p->netns, &c.listen_calls, LISTEN_BACKLOG);
-	if (fd[0] < 0 || fd[1] < 0)
-		err = deploy_error(d, fd[0] < 0 ? fd[0] : fd[1], "the broker cannot listen");
-	else
-		err = nginx_start(d, "broker", COMPONENT_BROKER, INSTANCE_NONE, p->netns, fd, &c);
-	for (unsigned i = 0; i < 2; i++)
-		if (fd[i] >= 0)
-			close(fd[i]);
-	return err;
+	l.conf.listen_calls = k->calls;
+	return nginx_start(d, &l);
 }
 
 /*
@@ -281,44 +281,38 @@ static int start_broker(struct deployment *d)
 static int start_ingress(struct deployment *d)
 {
 	const struct kernel *k = d->priv;
-	const struct pod *p = &k->pod[POD_INGRESS];
-	struct nginx_conf c = conf_of(d, NGINX_INGRESS);
+	struct nginx_launch l = launch_of(d, NGINX_INGRESS, "ingress", INSTANCE_NONE,
+					  &k->pod[POD_INGRESS]);
 
-	c.listen = d->address;
-	c.upstream = k->pod[POD_BROKER].at;
-	return nginx_start(d, "ingress", COMPONENT_INGRESS, INSTANCE_NONE, p->netns,
-			   (int[]){ d->listen_fd, -1 }, &c);
+	l.listen_fd = d->listen_fd;
+	l.conf.listen = d->address;
+	l.conf.upstream = k->pod[POD_BROKER].at;
+	return nginx_start(d, &l);
 }
 
-static int wait_for_sidecars(struct deployment *d)
+static int wait_for(struct deployment *d, const char *name, const struct pod *p)
 {
-	const struct kernel *k = d->priv;
-	int err = 0;
-
-	/* queue-proxy listens before it is forked; its clients wait until it runs. */
-	if (k->sidecar != SIDECAR_NGINX)
-		return 0;
-	for (instance_id id = 1; id < d->board->instances && !err; id++)
-		err = nginx_wait(d, component_of(d, id), k->pod[id].netns, &k->pod[id].at);
-	return err;
+	return nginx_wait(d, name, p->netns, &p->at, ((struct kernel *)d->priv)->log[0]);
 }
 
 static int kernel_opened(struct deployment *d)
 {
 	const struct kernel *k = d->priv;
 	struct sockaddr_in door = d->address;
-	int err = wait_for_sidecars(d);
+	int err = k->broker ? start_broker(d) : 0;
 
+	if (!err && k->broker)
+		err = start_ingress(d);
+	/* queue-proxy needs no waiting: it listened before it was forked. */
+	for (instance_id id = 1; id < d->board->instances && !err; id++)
+		if (k->sidecar == SIDECAR_NGINX)
+			err = wait_for(d, component_of(d, id), &k->pod[id]);
 	if (err || !k->broker)
 		return err;
-	err = start_broker(d);
-	if (!err)
-		err = start_ingress(d);
-	if (!err)
-		err = nginx_wait(d, "the broker", k->pod[POD_BROKER].netns, &k->pod[POD_BROKER].at);
+	err = wait_for(d, "the broker", &k->pod[POD_BROKER]);
 	if (door.sin_addr.s_addr == htonl(INADDR_ANY))
 		door.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	return err ? err : nginx_wait(d, "the ingress", -1, &door);
+	return err ? err : nginx_wait(d, "the ingress", -1, &door, k->log[0]);
 }
 
 /* ---- Child ------------------------------------------------------------------------------------ */

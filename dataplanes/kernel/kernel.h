@@ -36,6 +36,7 @@ struct kernel {
 	enum sidecar sidecar;
 	unsigned workers;           /* of each nginx */
 	int node_netns;             /* holds the bridge; -1 */
+	int log[2];                 /* pipe: what nginx says; kept for the reports of failures */
 	struct pod pod[POD_MAX];
 	struct sockaddr_in target[INSTANCE_MAX];    /* pod[].at, as the engine wants it */
 	struct sockaddr_in calls;   /* the broker's port for calls */

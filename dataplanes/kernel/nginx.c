@@ -49,8 +49,8 @@ const char *nginx_lua_modules(void)
 
 /* ---- Starting --------------------------------------------------------------------------------- */
 
-struct launch {
-	int netns, listen[2];
+struct files {
+	const struct nginx_launch *launch;
 	struct {
 		const char *name, *text;
 	} file[3];
@@ -73,7 +73,7 @@ static int write_file(const char *name, const char *text)
 }
 
 /* A tmpfs over /run that nobody else sees and that ends with this process. */
-static int private_files(const struct launch *l)
+static int private_files(const struct files *f)
 {
 	int err = 0;
 
@@ -82,47 +82,24 @@ static int private_files(const struct launch *l)
 		  "mode=0755,size=16m,uid=65534,gid=65534"))
 		return -errno;
 	for (unsigned i = 0; i < 3 && !err; i++)
-		if (l->file[i].text)
-			err = write_file(l->file[i].name, l->file[i].text);
+		if (f->file[i].text)
+			err = write_file(f->file[i].name, f->file[i].text);
 	return err;
 }
 
-/* NGINX="5;6;" names the inherited listening sockets. */
-static int inherit_sockets(const struct launch *l)
+/* NGINX="5;" names the listening sockets that nginx inherits. */
+static int inherit_socket(int fd)
 {
-	char text[32] = "";
-	size_t n = 0;
+	char text[16];
 
-	for (unsigned i = 0; i < 2; i++) {
-		if (l->listen[i] < 0)
-			continue;
-		if (fcntl(l->listen[i], F_SETFD, 0))
-			return -errno;
-		n += (size_t)snprintf(text + n, sizeof(text) - n, "%d;", l->listen[i]);
-	}
-	return setenv("NGINX", text, 1) ? -errno : 0;
+	if (fd < 0)
+		return 0;
+	snprintf(text, sizeof(text), "%d;", fd);
+	return fcntl(fd, F_SETFD, 0) || setenv("NGINX", text, 1) ? -errno : 0;
 }
 
-/* In the child, before exec. */
-static int settle(void *arg)
+static int drop_root(void)
 {
-	const struct launch *l = arg;
-	struct rlimit r;
-	int err;
-
-	if (setns(l->netns, CLONE_NEWNET))
-		return -errno;
-	err = private_files(l);
-	if (!err)
-		err = inherit_sockets(l);
-	if (err) {
-		errno = -err;
-		return err;
-	}
-	if (!getrlimit(RLIMIT_NOFILE, &r)) {
-		r.rlim_cur = r.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &r);
-	}
 	if (setgroups(0, NULL) || setresgid(NOBODY, NOBODY, NOBODY) ||
 	    setresuid(NOBODY, NOBODY, NOBODY))
 		return -errno;
@@ -130,28 +107,53 @@ static int settle(void *arg)
 	return 0;
 }
 
-int nginx_start(struct deployment *d, const char *name, enum component_kind kind,
-		instance_id instance, int netns, const int listen[2], const struct nginx_conf *c)
+/* In the child, before exec. */
+static int settle(void *arg)
 {
-	char *conf = nginx_conf_render(c);
-	char *routes = c->role == NGINX_BROKER ? nginx_routes_render(c->app) : NULL;
-	struct launch l = {
-		.netns = netns, .listen = { listen[0], listen[1] },
-		.file = { { "nginx.conf", conf }, { "routes.lua", routes } },
+	const struct files *f = arg;
+	struct rlimit r;
+	int err = 0;
+
+	if (!getrlimit(RLIMIT_NOFILE, &r)) {
+		r.rlim_cur = r.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &r);
+	}
+	if (setns(f->launch->netns, CLONE_NEWNET))
+		err = -errno;
+	if (!err)
+		err = private_files(f);
+	if (!err)
+		err = inherit_socket(f->launch->listen_fd);
+	if (!err)
+		err = drop_root();
+	if (!err && dup2(f->launch->log_fd, STDERR_FILENO) < 0)
+		err = -errno;
+	errno = -err;
+	return err;
+}
+
+int nginx_start(struct deployment *d, const struct nginx_launch *l)
+{
+	const bool broker = l->conf.role == NGINX_BROKER;
+	char *conf = nginx_conf_render(&l->conf);
+	char *routes = broker ? nginx_routes_render(l->conf.app) : NULL;
+	struct files f = {
+		.launch = l,
+		.file = {
+			{ "nginx.conf", conf },
+			{ "routes.lua", routes },
+			{ "broker.lua", broker ? nginx_broker_lua() : NULL },
+		},
 	};
 	char *argv[] = { (char *)nginx_program(), "-p", (char *)tmpfs_dir, "-c", "nginx.conf", NULL };
 	pid_t pid;
 
-	if (c->role == NGINX_BROKER) {
-		l.file[2].name = "broker.lua";
-		l.file[2].text = nginx_broker_lua();
-	}
 	if (!argv[0])
 		pid = deploy_error(d, -ENOENT, "nginx is not installed");
-	else if (!conf || (c->role == NGINX_BROKER && !routes))
+	else if (!conf || (broker && !routes))
 		pid = -ENOMEM;
 	else
-		pid = deploy_exec(d, name, kind, instance, argv, settle, &l);
+		pid = deploy_exec(d, l->name, l->kind, l->instance, argv, settle, &f);
 	free(conf);
 	free(routes);
 	return pid < 0 ? pid : 0;
@@ -183,20 +185,40 @@ static int ask(int netns, const struct sockaddr_in *at, int ms)
 	return err;
 }
 
-int nginx_wait(struct deployment *d, const char *name, int netns, const struct sockaddr_in *at)
+/* Add nginx's last complaint, if there is one, to d->why. */
+static void quote_log(struct deployment *d, int log_fd)
+{
+	char text[4096], why[sizeof(d->why)], *line, *rest = text, *last = NULL;
+	ssize_t n = read(log_fd, text, sizeof(text) - 1);
+
+	if (n <= 0)
+		return;
+	text[n] = '\0';
+	while ((line = strsep(&rest, "\n")))
+		if (*line && !strstr(line, "[notice]"))
+			last = line;
+	if (!last)
+		return;
+	memcpy(why, d->why, sizeof(why));
+	deploy_error(d, 0, "%.200s; nginx says: %.250s", why, last);
+}
+
+int nginx_wait(struct deployment *d, const char *name, int netns, const struct sockaddr_in *at,
+	       int log_fd)
 {
 	const uint64_t end = clock_now_ns() + d->config.start_timeout_ms * NS_PER_MS;
 	int err;
 
-	for (;;) {
-		err = ask(netns, at, 100);
-		if (!err)
-			return 0;
+	while ((err = ask(netns, at, 100))) {
 		if (deploy_watch(d))
-			return -ECHILD;
-		if (clock_now_ns() > end)
-			return deploy_error(d, -ETIMEDOUT, "%s was not ready after %u ms: %s", name,
-					    d->config.start_timeout_ms, strerror(-err));
-		usleep(1000);
+			err = -ECHILD;
+		else if (clock_now_ns() > end)
+			deploy_error(d, -ETIMEDOUT, "%s was not ready after %u ms: %s", name,
+				     d->config.start_timeout_ms, strerror(-err));
+		else if (!usleep(1000))
+			continue;
+		quote_log(d, log_fd);
+		return err == -ECHILD ? err : -ETIMEDOUT;
 	}
+	return 0;
 }

@@ -114,9 +114,13 @@ static void put_role(FILE *out, const struct nginx_conf *c)
 	fill(out, text[c->role], c);
 }
 
+/*
+ * One worker needs no master. But an nginx without one dies on the first inherited socket (1.22:
+ * ngx_event_process_init removes the event of a predecessor that there is not), hence the ingress.
+ */
 static void put_master(FILE *out, const struct nginx_conf *c)
 {
-	fputs(c->workers > 1 ? "on" : "off", out);
+	fputs(c->workers > 1 || c->role == NGINX_INGRESS ? "on" : "off", out);
 }
 
 static void put_workers(FILE *out, const struct nginx_conf *c)
@@ -234,10 +238,10 @@ static void put_route(FILE *out, const struct application *app, unsigned topic)
 
 	fprintf(out, "\t{ topic = \"%u\", path = ", topic);
 	put_lua_string(out, chain->path);
-	fprintf(out, ", head = \"/_perhop/head/%s\",\n\t  next = {",
+	fprintf(out, ", head = \"/_perhop/head/%s\",\n\t  next = { [0] = ",
 		app->functions[chain->sequence[0]]->name);
-	for (unsigned i = 1; i < chain->length; i++)
-		fprintf(out, "%s\"/_perhop/next/%s\"", i > 1 ? ", " : " ",
+	for (unsigned i = 0; i < chain->length; i++)
+		fprintf(out, "%s\"/_perhop/next/%s\"", i ? ", " : "",
 			app->functions[chain->sequence[i]]->name);
 	fprintf(out, " } },\n");
 }
@@ -251,7 +255,7 @@ char *nginx_routes_render(const struct application *app)
 
 	if (!out)
 		return NULL;
-	fprintf(out, "-- [path] = topic, and where position 0 (head) and 1, 2, … (next) are invoked.\n"
+	fprintf(out, "-- [path] = topic, and where positions 0, 1, 2, … are invoked (head: position 0, by HTTP).\n"
 		     "return {\n");
 	for (unsigned n = 0; n < app->n_chains; n++) {
 		unsigned best = TOPIC_MAX;

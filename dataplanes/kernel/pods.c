@@ -82,7 +82,7 @@ static int make_host_pod(struct deployment *d, struct kernel *k, unsigned i)
 
 void pods_init(struct kernel *k)
 {
-	k->node_netns = -1;
+	k->node_netns = k->log[0] = k->log[1] = -1;
 	for (unsigned i = 0; i < POD_MAX; i++)
 		k->pod[i].netns = k->pod[i].reserved_fd = -1;
 }
