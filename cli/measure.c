@@ -277,20 +277,29 @@ static void check_generator(struct run_outcome *out)
 
 /*
  * Little's law, N = X R: the time average of requests in flight must be their rate times their mean
- * time in flight. Requests cut off at the two edges of the window spoil it by up to 2 N of them, so
- * it is not judged below 40 N answers; nor in an open loop, where requests wait before they fly.
+ * time in flight. It holds exactly when what the two edges of the window cut off is put right: part of
+ * the time of those that began before it, and of those that have not ended with it.
+ *
+ *            |<------ window ------>|
+ *     ====---+======                |        - earlier: in R, not in N
+ *            |   =========          |
+ *            |              ========+--      + unfinished: in N, not in R
+ *
+ * In an open loop requests may wait for a connection before they count as in flight: not judged.
  */
 static void check_little(struct run_outcome *out, const struct run_request *rq)
 {
 	const struct loadgen_result *r = &out->generator.shared->result;
 
-	if (!r->measured_ns || !r->requests || !r->residence_ns)
+	uint64_t inside = r->residence_ns + r->unfinished_ns - r->earlier_ns;
+
+	if (!r->measured_ns || !r->requests || !inside)
 		return;
 	out->little_n = (double)r->in_flight_ns / (double)r->measured_ns;
 	out->little_x = (double)r->requests / out->measured_s;
-	out->little_r = (double)r->residence_ns / (double)r->requests / 1e9;
+	out->little_r = (double)inside / (double)r->requests / 1e9;
 	out->little_ratio = out->little_n / (out->little_x * out->little_r);
-	if ((double)r->requests < 40 * out->little_n || rq->load.arrivals != ARRIVALS_CLOSED)
+	if (rq->load.arrivals != ARRIVALS_CLOSED)
 		return;
 	out->little = fabs(out->little_ratio - 1) <= LITTLE_TOLERANCE ? LITTLE_HOLDS :
 									LITTLE_BROKEN;

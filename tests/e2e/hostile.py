@@ -99,9 +99,9 @@ class Attacker(threading.Thread):
         names = list(CLASSES)
         while self.left > 0:
             kind = self.random.random()
-            if kind < 0.60:
+            if kind < 0.75:
                 self.one(self.random.choice(names))
-            elif kind < 0.85:
+            elif kind < 0.80:
                 self.pipelined()
             else:
                 self.cut_off(self.random.choice(CUT_OFF))

@@ -69,10 +69,13 @@ serve() {
 	"$PERHOP" serve --json "$@" >"$out" 2>"$out.err" &
 	server=$!
 	started+=("$server")
-	until_true 20 grep -q url "$out" || { cat "$out.err" >&2; return 1; }
 	served=$out serve_log=$out.err
+	until_true 20 serve_settled "$server" "$out"
+	grep -q url "$out" || return 1
 	url=$(json "$out" 'o["url"]')
 }
+
+serve_settled() { grep -q url "$2" || [[ -z $(process_id "$1") ]]; }
 
 stop_server() {
 	kill -TERM "$server" 2>/dev/null

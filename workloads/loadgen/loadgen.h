@@ -65,7 +65,9 @@ struct loadgen_result {
 	uint64_t repeated;          /* sent again, as the kept-alive connection was closed */
 	uint64_t connects, bytes_in, bytes_out;
 	uint64_t in_flight_ns;      /* integral of requests in flight: N of N = X·R, × time */
-	uint64_t residence_ns;      /* sum of response times, errors included: X·R, × time */
+	uint64_t residence_ns;      /* sum of response times, errors included: X·R, × time… */
+	uint64_t earlier_ns;        /* …of it, spent before the measured part began */
+	uint64_t unfinished_ns;     /* spent by those in flight at its end: not in residence_ns */
 	double think_mean_ms;       /* as drawn */
 	uint64_t cpu_ns;            /* the generator's own */
 	struct histogram service, response;         /* ns, successes only */

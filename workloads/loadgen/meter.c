@@ -19,6 +19,7 @@ static void enter(struct meter *m, enum loadgen_phase phase)
 static void measure(struct meter *m, uint64_t now)
 {
 	m->measured_from_ns = m->in_flight_at_ns = now;
+	m->result->earlier_ns = m->in_flight * now - m->intended_sum_ns;
 	m->cpu_from_ns = clock_cpu_ns();
 	enter(m, PHASE_MEASURING);
 }
@@ -95,6 +96,7 @@ void meter_end(struct meter *m, uint64_t now)
 		r->measured_ns = now - m->measured_from_ns;
 		r->cpu_ns = clock_cpu_ns() - m->cpu_from_ns;
 		r->unfinished = m->in_flight;
+		r->unfinished_ns = m->in_flight * now - m->intended_sum_ns;
 		if (m->thinks)
 			r->think_mean_ms = (double)m->think_sum_ns / (double)m->thinks / NS_PER_MS;
 	}
@@ -108,6 +110,7 @@ void meter_begin(struct meter *m, uint64_t intended, uint64_t now)
 
 	integrate(m, now);
 	m->in_flight++;
+	m->intended_sum_ns += intended;
 	if (!meter_measuring(m))
 		return;
 	/* It has been in the system since it was intended: the integral makes up for that. */
@@ -122,6 +125,7 @@ void meter_complete(struct meter *m, const struct sample *s)
 
 	integrate(m, s->now_ns);
 	m->in_flight--;
+	m->intended_sum_ns -= s->intended_ns;
 	atomic_store_explicit(&r->completed, ++m->completed, memory_order_relaxed);
 	if (s->now_ns >= m->step_ends_ns)
 		meter_turn(m, s->now_ns);

@@ -19,6 +19,7 @@ struct meter {
 	uint64_t measured_from_ns, cpu_from_ns;
 	uint32_t in_flight;         /* requests begun and not completed */
 	uint64_t in_flight_at_ns;   /* the integral goes so far */
+	uint64_t intended_sum_ns;   /* of those in flight: their ages sum to in_flight × now less this */
 	uint64_t think_sum_ns, thinks;
 	uint32_t users;             /* now: spawned (closed), or connections (open) */
 	uint64_t step_ns, step_ends_ns;
