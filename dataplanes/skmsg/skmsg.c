@@ -25,7 +25,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -153,45 +152,19 @@ static int join(struct skmsg *s, __u32 id)
 	return err;
 }
 
-/*
- * Has this kernel the regression of 6.18.14: a socket whose map has an SK_MSG program only reports
- * FIONREAD 0 with a descriptor waiting? Shown by doing it: 1 yes, 0 no, -errno.
- */
-static int has_regression(struct skmsg *s)
-{
-	struct descriptor d = { .target = 1, .length = sizeof(d) };
-	int err, waiting = 0;
-
-	err = bpf_prog_attach(bpf_program__fd(s->bpf->progs.route), bpf_map__fd(s->bpf->maps.sockets),
-			      BPF_SK_MSG_VERDICT, 0);
-	for (__u32 id = 0; id < 2 && !err; id++)
-		err = join(s, id);
-	if (err)
-		return err;
-	if (send(s->sock[0], &d, sizeof(d), MSG_NOSIGNAL) != sizeof(d) ||
-	    ioctl(s->sock[1], FIONREAD, &waiting))
-		return -errno;
-	return waiting != sizeof(d);
-}
-
 static void skmsg_probe(const struct spec *spec, struct probe_report *report)
 {
 	libbpf_print_fn_t print = libbpf_set_print(quiet);
 	struct skmsg *s = new_skmsg();
-	int err;
+	int err = !s ? ENOMEM : !s->bpf ? errno : 0;
 
 	(void)spec;
-	err = !s ? -ENOMEM : !s->bpf ? -errno : has_regression(s);
 	libbpf_set_print(print);
-	report->ok = err >= 0;
-	if (err < 0)
+	report->ok = !err;
+	if (err)
 		snprintf(report->reason, sizeof(report->reason),
 			 "the kernel takes no SK_MSG program from this user: %s (needs CAP_BPF and "
-			 "CAP_NET_ADMIN, and Linux 5.10 or later with a sockmap)", strerror(-err));
-	else if (err)
-		snprintf(report->reason, sizeof(report->reason),
-			 "this kernel has the sockmap regression of 6.18.14 (FIONREAD is 0, wake-ups may be "
-			 "lost); worked around by a no-op verdict program");
+			 "CAP_NET_ADMIN, and Linux 5.10 or later with a sockmap)", strerror(err));
 	free_skmsg(s);
 }
 
