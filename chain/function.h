@@ -44,7 +44,7 @@ struct function {
 	uint32_t locals;            /* bytes, < 32 KiB */
 	uint32_t state_bytes;       /* instance state, zeroed; then `start` is called */
 	int single;                 /* keeps state that requests share: one instance only */
-	int (*start)(void *state, uint64_t seed);   /* optional; 0 or -errno */
+	int (*start)(void *state, uint64_t seed);   /* optional; 0 or -errno; seed: its own */
 	void (*stop)(void *state);                  /* optional */
 	enum outcome (*handle)(struct invocation *inv);
 	const void *config;         /* the workload's settings for it, read-only; may be NULL */

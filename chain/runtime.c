@@ -511,6 +511,21 @@ int runtime_loop(struct runtime *r)
 
 /* ---- Coming and going ------------------------------------------------------------------------- */
 
+/*
+ * The run's seed for the first instance of a function; replicas and restarted instances get seeds of
+ * their own, so that no two of them make up the same session or order number.
+ */
+static uint64_t seed_of(const struct runtime *r, function_id f, instance_id id)
+{
+	uint32_t starts = atomic_load(&r->line->incarnation), replica = 0;
+	uint64_t stream;
+
+	while (replica < r->board->of[f].count && r->board->of[f].at[replica] != id)
+		replica++;
+	stream = (uint64_t)replica << 32 | (starts > 1 ? starts - 1 : 0);
+	return stream ? r->d->config.seed ^ random_next(&stream) : r->d->config.seed;
+}
+
 /* Start function `f` here, as instance `id`. */
 static int host(struct runtime *r, function_id f, instance_id id)
 {
@@ -526,7 +541,7 @@ static int host(struct runtime *r, function_id f, instance_id id)
 			return -ENOMEM;
 	}
 	h->fn = fn;
-	return fn->start ? fn->start(h->state, r->d->config.seed) : 0;
+	return fn->start ? fn->start(h->state, seed_of(r, f, id)) : 0;
 }
 
 static int host_all(struct runtime *r)

@@ -48,7 +48,8 @@ static int set_mode(struct spec *spec, const struct workload *w, char *why, size
 		snprintf(why, why_bytes, "%s has no mode '%s'; it has: %s", w->name, spec->mode,
 			 w->modes);
 	else
-		snprintf(why, why_bytes, "%s has no modes, but '%s' was given", w->name, spec->mode);
+		snprintf(why, why_bytes, "%s has no modes, but '%s' was given", w->name,
+			 spec->mode);
 	return -EINVAL;
 }
 

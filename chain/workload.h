@@ -22,13 +22,13 @@ struct chain {
 
 /* One request of a user. Buffers belong to the generator. */
 struct user_request {
-	unsigned chain;             /* index into application.chains: whose histogram it counts in */
+	unsigned chain;             /* index into application.chains: its histogram */
 	char *out;                  /* HTTP/1.1 request bytes are written here… */
 	size_t room;                /* …at most so many */
 	size_t length;              /* bytes written */
 	const struct application *app;      /* whose user it is; set by the generator */
-	bool more;                  /* no think time after the answer: the user's next request belongs to
-				     * the same action (a redirect to follow, the next click at once) */
+	bool more;                  /* no think time after the answer: the next request belongs to
+				     * the same action (a redirect, the next click at once) */
 };
 
 /*
@@ -37,7 +37,7 @@ struct user_request {
  */
 struct user_model {
 	size_t user_bytes;          /* state of one user, zeroed at start */
-	/* Write the user's next request. 0, or -errno. `random`: the user's own stream, for random_next. */
+	/* Write the user's next request. 0, or -errno. `random`: the user's random_next stream. */
 	int (*next)(void *user, uint64_t *random, struct user_request *rq);
 	/* Look at a response (cookies); `ok` is whether this answer counts as a success. */
 	void (*response)(void *user, const char *head, size_t head_length, const char *body,

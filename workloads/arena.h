@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A bump allocator in the shape that protobuf-c wants, for codecs: lives on the stack, frees at once. */
+/* A bump allocator in the shape that protobuf-c wants: lives on the stack, frees all at once. */
 #ifndef PERHOP_ARENA_H
 #define PERHOP_ARENA_H
 
@@ -33,7 +33,7 @@ static inline void arena_free(void *arg, void *p)
 
 static inline ProtobufCAllocator arena_allocator(struct arena *a)
 {
-	return (ProtobufCAllocator){ .alloc = arena_alloc, .free = arena_free, .allocator_data = a };
+	return (ProtobufCAllocator){.alloc = arena_alloc, .free = arena_free, .allocator_data = a};
 }
 
 #endif

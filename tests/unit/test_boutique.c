@@ -154,7 +154,7 @@ static void pages_ask_the_services_that_upstream_asks(void **state)
 	ask(s, "GET", "/", NULL);
 	calls(s, "04194444444445");                     /* 9 prices */
 	ask(s, "GET", "/product/L9ECAV7KIM", NULL);
-	calls(s, "014942111111" "5");                   /* recommendation asks catalog; 5 products */
+	calls(s, "01494" "2111111" "5");        /* recommendation asks the catalog, too */
 	ask(s, "POST", "/cart", "product_id=L9ECAV7KIM&quantity=2");
 	calls(s, "019");
 	ask(s, "GET", "/cart", NULL);
@@ -279,7 +279,8 @@ static void bad_cart_forms_are_4xx(void **state)
 		"product_id=OLJCESPC7Z&quantity=1e1", "product_id=OLJCESPC7Z&quantity=+1",
 		"product_id=OLJCESPC7Z&quantity=%001", "product_id=OLJCESPC7Z%00&quantity=1",
 		"product_id=%zz&quantity=1", "product_id=<script>&quantity=1",
-		"product_id=NOSUCHITEM&quantity=1", "product_id=AAAAAAAAAAAAAAAAAAAAAAAA&quantity=1",
+		"product_id=NOSUCHITEM&quantity=1",
+		"product_id=AAAAAAAAAAAAAAAAAAAAAAAA&quantity=1",
 		"&&&&====", "%", "product_id",
 	};
 	struct shop *s = *state;
@@ -461,8 +462,10 @@ static void service_times_are_those_of_table_3(void **state)
 
 static void unknown_modes_and_options_are_refused(void **state)
 {
-	static const char *const specs[] = { "boutique:ch7", "boutique,x=1", "boutique,redirects=no",
-					     "shop", "echo:web", "echo,length=9", "echo,size=16385" };
+	static const char *const specs[] = { "boutique:ch7", "boutique,x=1",
+					     "boutique,redirects=no",
+					     "shop", "echo:web", "echo,length=9",
+					     "echo,size=16385" };
 	const struct workload *found;
 	struct application app;
 	char why[256];

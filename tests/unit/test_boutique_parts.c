@@ -123,10 +123,10 @@ static void conversions_are_those_of_upstream(void **state)
 		int64_t got_units;
 		int32_t got_nanos;
 	} cases[] = {
-		{ 19, 990000000, 1.0, 17, 682441398 },     { 19, 990000000, 126.40, 2235, 60592707 },
-		{ 109, 990000000, 0.85970, 83, 642992481 }, { 89, 990000000, 6.1247, 487, 538038923 },
-		{ 18, 490000000, 1.5128, 24, 742743919 },   { 5, 490000000, 1.0, 4, 856258293 },
-		{ 8, 990000000, 1.5128, 12, 30138876 },     { 0, 0, 126.40, 0, 0 },
+		{19, 990000000, 1.0, 17, 682441398},      {19, 990000000, 126.40, 2235, 60592707},
+		{109, 990000000, 0.85970, 83, 642992481}, {89, 990000000, 6.1247, 487, 538038923},
+		{18, 490000000, 1.5128, 24, 742743919},   {5, 490000000, 1.0, 4, 856258293},
+		{8, 990000000, 1.5128, 12, 30138876},     {0, 0, 126.40, 0, 0},
 	};
 	struct money out, negative = usd(-1, 0), most = usd(INT64_MAX, 0);
 
@@ -172,7 +172,7 @@ static void card_numbers_pass_or_fail_luhn(void **state)
 	assert_null(card_digits("11111111111111111111111", out));
 }
 
-/* ---- Payloads and codec ------------------------------------------------------------------------ */
+/* ---- Payloads and codec --------------------------------------------------------------------- */
 
 /* A sound payload of each type, filled as far as it goes. */
 static uint32_t sample(uint16_t type, unsigned char *out)
@@ -324,7 +324,8 @@ static void garbage_decodes_to_something_sound_or_not_at_all(void **state)
 
 			memcpy(bad, wire, cut);
 			while (cut && flips--)
-				bad[random_next(&random) % cut] = (unsigned char)random_next(&random);
+				bad[random_next(&random) % cut] =
+					(unsigned char)random_next(&random);
 			made = boutique_codec.decode(as, bad, cut, out, 16384);
 			if (made >= 0)
 				assert_int_equal(payload_check(as, out, (size_t)made), 0);
@@ -333,7 +334,7 @@ static void garbage_decodes_to_something_sound_or_not_at_all(void **state)
 	}
 }
 
-/* ---- Services alone ---------------------------------------------------------------------------- */
+/* ---- Services alone ------------------------------------------------------------------------- */
 
 struct service {
 	const struct function *fn;
@@ -461,7 +462,8 @@ static void services_survive_any_payload(void **state)
 {
 	static const struct function *const all[] = {
 		&boutique_catalog, &boutique_recommendation, &boutique_checkout, &boutique_currency,
-		&boutique_ad, &boutique_email, &boutique_payment, &boutique_shipping, &boutique_cart,
+		&boutique_ad,      &boutique_email,          &boutique_payment,  &boutique_shipping,
+		&boutique_cart,
 	};
 	static struct service s;
 	uint64_t random = 17;

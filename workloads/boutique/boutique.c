@@ -16,8 +16,9 @@ static const struct function *const services[BOUTIQUE_FUNCTIONS] = {
 static const function_id head[] = { FRONTEND };
 
 /*
- * One chain per thing a user does, named after the published chain that it is. Which is which follows
- * from Table 4, whose sequences are the frontend's questions (functions by their Table 3 numbers):
+ * One chain per thing a user does, named after the published chain that it is. Which is which
+ * follows from Table 4, whose sequences are the frontend's questions (functions by their Table 3
+ * numbers):
  *
  *   Ch-1  4 1 9 4×7 5        currencies, products, cart, 7 prices, ad              home page
  *   Ch-2  4 9 2 1×5 8 4 1 4  currencies, cart, 5 recommended, shipping, 1 item     cart page
@@ -41,8 +42,8 @@ static const struct chain chains[] = {
 
 static const struct option_spec options[] = {
 	{ "redirects", "follow|ignore", "follow",
-	  "users follow redirects, each a request of its own; ignored, a mix makes 1.21 requests per "
-	  "think time as the published load does" },
+	  "users follow redirects, each a request of its own; ignore: 1.21 requests per think "
+	  "time, as in the published load" },
 	{ 0 },
 };
 
@@ -82,7 +83,8 @@ static void release(struct application *app)
 
 const struct workload workload_boutique = {
 	.name = "boutique",
-	.summary = "Online Boutique: ten services with their real logic, HTML pages, carts and orders",
+	.summary =
+		"Online Boutique: ten services with their real logic, HTML pages, carts and orders",
 	.modes = "web|ch1|ch2|ch3|ch4|ch5|ch6|sequences",
 	.options = options,
 	.configure = configure,

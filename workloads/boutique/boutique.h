@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The Online Boutique: ten services over the call model. Payloads are the plain structs below; their
- * protobuf form is boutique.proto, the mapping between the two is layout.c.
+ * The Online Boutique: ten services over the call model. Payloads are the plain structs below;
+ * their protobuf form is boutique.proto, the mapping between the two is layout.c.
  *
  *   frontend ─┬─ catalog                 HTTP in, HTML out; every page asks the services that the
  *             ├─ currency                public application's frontend asks, in the same order
@@ -11,8 +11,8 @@
  *             ├─ ad
  *             └─ checkout ─┬─ cart, catalog, currency, shipping, payment, email
  *
- * A struct that ends with an array travels only as far as the array is used: payload_bytes() says how
- * far. All text is NUL-terminated within its array.
+ * A struct that ends with an array travels only as far as the array is used: payload_bytes() says
+ * how far. All text is NUL-terminated within its array.
  */
 #ifndef PERHOP_BOUTIQUE_H
 #define PERHOP_BOUTIQUE_H
@@ -258,7 +258,7 @@ struct visits {
 	int32_t visited[VISITS_MAX];
 };
 
-/* ---- layout.c: soundness and wire form of the structs ------------------------------------------ */
+/* ---- layout.c: soundness and wire form of the structs ---------------------------------------- */
 
 extern const struct codec boutique_codec;
 
@@ -301,13 +301,13 @@ static inline bool text_set(char *out, size_t room, const char *text)
 	return true;
 }
 
-/* ---- money.c ----------------------------------------------------------------------------------- */
+/* ---- money.c --------------------------------------------------------------------------------- */
 
 enum { MONEY_TEXT_MAX = 32 };       /* bytes of any amount as money_format writes it */
 
 bool money_valid(const struct money *m);
 
-/* out = a + b. 0, -EINVAL (invalid, or different currencies), -EOVERFLOW. `out` may be an operand. */
+/* out = a + b; `out` may be one of them. 0, -EINVAL (invalid, different currencies), -EOVERFLOW. */
 int money_sum(const struct money *a, const struct money *b, struct money *out);
 
 /* out = m × n. 0, -EINVAL, -EOVERFLOW. */
@@ -326,7 +326,7 @@ size_t number_format(char *out, uint64_t value);
  */
 int money_convert(const struct money *m, double from_rate, double to_rate, struct money *out);
 
-/* ---- data.c: what the shop sells --------------------------------------------------------------- */
+/* ---- data.c: what the shop sells ------------------------------------------------------------- */
 
 struct rate {
 	char code[CODE_BYTES];
@@ -351,26 +351,26 @@ void uuid_format(char *out, uint64_t *random);
 /* Digits of a card number with spaces and dashes left out, if it passes Luhn's test; else NULL. */
 const char *card_digits(const char *number, char out[static CARD_BYTES]);
 
-/* ---- The services ------------------------------------------------------------------------------ */
+/* ---- The services ---------------------------------------------------------------------------- */
 
 extern const struct workload workload_boutique;
 extern const struct function boutique_frontend, boutique_catalog, boutique_recommendation,
 	boutique_checkout, boutique_currency, boutique_ad, boutique_email, boutique_payment,
 	boutique_shipping, boutique_cart;
 
-/* ---- sequences.c: the published fixed sequences ------------------------------------------------ */
+/* ---- sequences.c: the published fixed sequences ---------------------------------------------- */
 
 enum { BOUTIQUE_SEQUENCES = 6 };
 
 /* Make *app the sequences `first` … `last` (1…6). 0 or -ENOMEM. */
 int sequences_configure(struct application *app, unsigned first, unsigned last);
 
-/* ---- users.c ----------------------------------------------------------------------------------- */
+/* ---- users.c --------------------------------------------------------------------------------- */
 
 /* Index of application.chains by what the user does; see chains in boutique.c for the mapping. */
 enum { CH1_INDEX, CH2_VIEW_CART, CH3_ADD_TO_CART, CH4_CHECKOUT, CH5_PRODUCT, CH6_SET_CURRENCY };
 
-extern const struct user_model boutique_users;              /* follow redirects, as a browser does */
+extern const struct user_model boutique_users;      /* follow redirects, as browsers do */
 extern const struct user_model boutique_users_no_follow;
 extern const struct user_model boutique_one_sequence_users, boutique_sequence_users;
 

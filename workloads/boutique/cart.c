@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Carts by user: a hash table of bounded size. When it is full, the cart that was left alone longest
- * makes room for the new one.
+ * Carts by user: a hash table of bounded size. When it is full, the cart that was left alone
+ * longest makes room for the new one.
  *
  *     bucket[hash] → slot → slot → NONE      chains through slot.chain
  *     newest ⇄ slot ⇄ … ⇄ oldest             ring through slot.newer/older
@@ -24,7 +24,7 @@ struct slot {
 
 struct cart_state {
 	struct slot *slots;
-	int32_t *buckets;           /* first slot + 1; 0 for none: calloc's zeroes are ready to use */
+	int32_t *buckets; /* first slot + 1; 0 for none: calloc's zeroes are ready to use */
 	int32_t newest, oldest;
 	int32_t free;               /* emptied slots */
 	int32_t used;               /* slots ever taken */

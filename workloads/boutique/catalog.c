@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Product catalog: all products, one of them, or those whose name or description contains a text. */
+/* Product catalog: all, one of them, or those whose name or description contains a text. */
 #include <ctype.h>
 
 #include "workloads/boutique/boutique.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the shop sells, at which rates, and how it advertises. Ids, names, prices, categories and
- * rates are those of the public application (its rates: European Central Bank); the words are ours. */
+ * rates (of the European Central Bank) are the public application's; the words are ours. */
 #include "workloads/boutique/boutique.h"
 
 #define USD(u, cents) { .currency = "USD", .units = (u), .nanos = (cents) * 10000000 }

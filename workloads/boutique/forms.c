@@ -133,9 +133,9 @@ bool cookie_session(const struct http_request *rq, char out[static USER_BYTES])
 bool cookie_currency(const struct http_request *rq, char out[static CODE_BYTES])
 {
 	const char *cookie = (const char *)rq + rq->cookie.offset;
+	ssize_t n = http_cookie_value(cookie, rq->cookie.length, "shop_currency", out, CODE_BYTES);
 
-	return http_cookie_value(cookie, rq->cookie.length, "shop_currency", out, CODE_BYTES) == 3 &&
-	       currency_offered(out);
+	return n == 3 && currency_offered(out);
 }
 
 bool currency_offered(const char *code)

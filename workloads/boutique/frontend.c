@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The frontend: one page is a plan, a list of questions to services, and then its HTML. The plans are
- * those of the public application's handlers, question for question. Each question has a function
- * that asks (writes the arguments and CALLs) and one that takes the answer into the page.
+ * The frontend: one page is a plan, a list of questions to services, and then its HTML. The plans
+ * are those of the public application's handlers, question for question. Each question has a
+ * function that asks (writes the arguments and CALLs) and one that takes the answer into the page.
  *
  *     begin: route, cookies, form ──> ask ──CALL──> service
  *                                      ^               │
@@ -67,7 +67,7 @@ static int frontend_start(void *state, uint64_t seed)
 	return 0;
 }
 
-/* ---- The questions ----------------------------------------------------------------------------- */
+/* ---- The questions -------------------------------------------------------------------------- */
 
 static enum asked call(struct invocation *inv, function_id callee, enum question q, uint16_t type)
 {
@@ -402,7 +402,7 @@ static const struct {
 	[PLACE_ORDER] = { ask_order, take_order },
 };
 
-/* ---- A request --------------------------------------------------------------------------------- */
+/* ---- A request ------------------------------------------------------------------------------ */
 
 static enum outcome finish(struct invocation *inv, struct page *p)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the two halves of the frontend share: frontend.c asks the services, pages.c writes the HTML. */
+/* What the frontend's parts share: frontend.c asks the services, pages.c writes the HTML. */
 #ifndef PERHOP_BOUTIQUE_FRONTEND_H
 #define PERHOP_BOUTIQUE_FRONTEND_H
 
@@ -22,7 +22,7 @@ enum route {
 enum {
 	SHOP_CURRENCIES_MAX = 8,    /* the shop offers six of the bank's 33 */
 	SHOWN_SUGGESTIONS = 4,      /* of the five that are recommended */
-	PAGE_ROOM = 32 << 10,       /* the largest page has 24 KiB; payloads of the services 7 KiB */
+	PAGE_ROOM = 32 << 10,       /* the largest page has 24 KiB, a service's payload 7 KiB */
 	REASON_BYTES = 160,
 	COOKIE_SECONDS = 48 * 3600,
 };
@@ -75,7 +75,7 @@ enum outcome page_error(struct invocation *inv, const struct page *p, unsigned s
 
 enum outcome page_health(struct invocation *inv);
 
-/* ---- forms.c: what clients send --------------------------------------------------------------- */
+/* ---- forms.c: what clients send ------------------------------------------------------------- */
 
 /* A field of the form in `rq`'s body. 0, or -1 with a sentence in `why`. */
 int form_text(const struct http_request *rq, const char *name, char *out, size_t room, char *why);

@@ -41,9 +41,11 @@ struct layout {
 	{ .kind = (k), .number = (nr), .offset = offsetof(struct s, m),                            \
 	  .size = sizeof(((struct s *)0)->m), .of = (l) }
 #define MANY(k, nr, s, m, c, l)                                                                    \
-	{ .kind = (k), .number = (nr), .offset = offsetof(struct s, m), .count = offsetof(struct s, c), \
-	  .size = sizeof(((struct s *)0)->m[0]),                                                   \
-	  .max = sizeof(((struct s *)0)->m) / sizeof(((struct s *)0)->m[0]), .of = (l) }
+	{                                                                                          \
+		.kind = (k), .number = (nr), .offset = offsetof(struct s, m),                      \
+		.count = offsetof(struct s, c), .size = sizeof(((struct s *)0)->m[0]),             \
+		.max = sizeof(((struct s *)0)->m) / sizeof(((struct s *)0)->m[0]), .of = (l)       \
+	}
 #define TEXT(nr, s, m) ONE(MEMBER_TEXT, nr, s, m, NULL)
 #define INT32(nr, s, m) ONE(MEMBER_INT32, nr, s, m, NULL)
 #define INT64(nr, s, m) ONE(MEMBER_INT64, nr, s, m, NULL)
@@ -176,7 +178,7 @@ static uint32_t count_of(const struct member *m, const char *in)
 	return count;
 }
 
-/* ---- The walks --------------------------------------------------------------------------------- */
+/* ---- The walks ------------------------------------------------------------------------------ */
 
 static size_t used_bytes(const struct layout *l, const char *in)
 {
@@ -243,7 +245,7 @@ int payload_check(uint16_t type, const void *payload, size_t length)
 	return l ? check(l, payload, length) : -EBADMSG;
 }
 
-/* A message's tree is bounded by what a sound struct can need (a full list of products), and more. */
+/* A tree needs no more than this: a full list of products takes a fifth of it. */
 enum { TREE_BYTES = 48 << 10 };
 
 static ProtobufCMessage *to_message(const struct layout *l, const char *in, struct arena *a);
@@ -398,7 +400,7 @@ static ssize_t decode(uint16_t type, const void *in, size_t length, void *out, s
 
 const struct codec boutique_codec = { .encode = encode, .decode = decode };
 
-/* ---- What services say with payloads ----------------------------------------------------------- */
+/* ---- What services say with payloads -------------------------------------------------------- */
 
 const void *payload_of(const struct invocation *inv, uint16_t type)
 {

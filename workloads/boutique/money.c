@@ -59,8 +59,8 @@ size_t number_format(char *out, uint64_t value)
 	return n;
 }
 
-/* The public application's symbols, in UTF-8; any other currency gets a dollar sign there. Ours gets
- * its code: "CHF 12.50" cannot be misread. */
+/* The public application's symbols, in UTF-8; any other currency gets a dollar sign there. Ours
+ * gets its code: "CHF 12.50" cannot be misread. */
 static size_t symbol(char *out, const char *code)
 {
 	static const struct {

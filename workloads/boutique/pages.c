@@ -18,7 +18,8 @@ static const char head_close[] =
 	"*{box-sizing:border-box}"
 	"body{margin:0;font:16px/1.5 system-ui,sans-serif;color:#1b1b1b;background:#fafaf7}"
 	"header,main,footer,aside{max-width:64rem;margin:auto;padding:1rem}"
-	"header{display:flex;flex-wrap:wrap;gap:1rem;align-items:center;border-bottom:2px solid #0b5d5b}"
+	"header{display:flex;flex-wrap:wrap;gap:1rem;align-items:center;"
+	"border-bottom:2px solid #0b5d5b}"
 	"header form{margin-left:auto}"
 	"a{color:#0b5d5b}.logo{font-size:1.4rem;font-weight:700;text-decoration:none}"
 	"ul{list-style:none;padding:0;display:grid;gap:1rem;"
@@ -77,11 +78,11 @@ static enum outcome end(struct http_writer *w, struct invocation *inv)
 	return REPLY;
 }
 
-/* Everything up to the page's own: head, then the bar with currencies and cart. */
-static void bar(struct http_writer *w, const struct page *p, bool choose_currency)
+/* The bar with the cart; on pages that have asked for them, with its size and the currencies. */
+static void bar(struct http_writer *w, const struct page *p, bool asked)
 {
 	http_bytes(w, head_close, sizeof(head_close) - 1);
-	if (choose_currency && p->n_currencies) {
+	if (asked && p->n_currencies) {
 		http_text(w, "<form method=\"post\" action=\"/setCurrency\"><label>Currency "
 			     "<select name=\"currency_code\">");
 		for (unsigned i = 0; i < p->n_currencies; i++) {
@@ -93,9 +94,13 @@ static void bar(struct http_writer *w, const struct page *p, bool choose_currenc
 		}
 		http_text(w, "</select></label> <button>Change</button></form>");
 	}
-	http_text(w, "<a href=\"/cart\">Cart (");
-	number(w, (uint64_t)p->cart_size);
-	http_text(w, ")</a></header><main>");
+	http_text(w, "<a href=\"/cart\">Cart");
+	if (asked) {
+		http_text(w, " (");
+		number(w, (uint64_t)p->cart_size);
+		http_text(w, ")");
+	}
+	http_text(w, "</a></header><main>");
 }
 
 static void link_to(struct http_writer *w, const char *id, const char *name)
@@ -175,7 +180,8 @@ static const char order_form[] =
 	"<h2>Your order</h2><form class=\"order\" method=\"post\" action=\"/cart/checkout\">"
 	FIELD("E-mail", "email", "type=\"email\" value=\"someone@example.com\"")
 	FIELD("Street", "street_address", "maxlength=\"512\" value=\"1 Example Street\"")
-	FIELD("Zip code", "zip_code", "inputmode=\"numeric\" pattern=\"[0-9]{1,9}\" value=\"10001\"")
+	FIELD("Zip code", "zip_code",
+	      "inputmode=\"numeric\" pattern=\"[0-9]{1,9}\" value=\"10001\"")
 	FIELD("City", "city", "maxlength=\"128\" value=\"New York\"")
 	FIELD("State", "state", "maxlength=\"128\" value=\"NY\"")
 	FIELD("Country", "country", "maxlength=\"128\" value=\"United States\"")
@@ -185,7 +191,8 @@ static const char order_form[] =
 	      "type=\"number\" min=\"1\" max=\"12\" value=\"1\"")
 	FIELD("of year", "credit_card_expiration_year",
 	      "type=\"number\" min=\"2000\" max=\"9999\" value=\"2099\"")
-	FIELD("CVV", "credit_card_cvv", "inputmode=\"numeric\" pattern=\"[0-9]{3,4}\" value=\"123\"")
+	FIELD("CVV", "credit_card_cvv",
+	      "inputmode=\"numeric\" pattern=\"[0-9]{3,4}\" value=\"123\"")
 	"<button>Place order</button></form>";
 
 static void write_cart_item(struct http_writer *w, const struct shelf *item)
@@ -205,7 +212,8 @@ static void write_cart(struct http_writer *w, const struct page *p)
 	http_text(w, "Cart - Online Boutique");
 	bar(w, p, true);
 	if (!p->n_items) {
-		http_text(w, "<h1>Your cart is empty</h1><p><a href=\"/\">Continue shopping</a></p>");
+		http_text(w, "<h1>Your cart is empty</h1>"
+			     "<p><a href=\"/\">Continue shopping</a></p>");
 		suggestions(w, p);
 		return;
 	}

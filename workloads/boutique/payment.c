@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Payment: charges (nothing, to) a VISA card or Mastercard that is well-formed and has not expired. */
+/* Payment: pretends to charge a VISA card or Mastercard that is well-formed and not expired. */
 #include <time.h>
 
 #include "chain/clock.h"

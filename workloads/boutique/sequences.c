@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The published sequences: Table 4 of the SPRIGHT paper, over the nine functions of its Table 3 with
- * their service times. A request is FORWARDed from function to function; each adds its number to the
- * list that travels, and the last one answers with the list, after checking it against the table. So
- * a dataplane that takes a wrong turn gives a wrong answer.
+ * The published sequences: Table 4 of the SPRIGHT paper, over the nine functions of its Table 3
+ * with their service times. A request is FORWARDed from function to function; each adds its number
+ * to the list that travels, and the last one answers with the list, after checking it against the
+ * table. So a dataplane that takes a wrong turn gives a wrong answer.
  *
  *     GET /chN ──> 4 ──> 1 ──> 9 ──> …  ──> "ch1: 4 1 9 …"
  */
@@ -116,10 +116,14 @@ static enum outcome visit(struct invocation *inv)
 int sequences_configure(struct application *app, unsigned first, unsigned last)
 {
 	static const struct function *const services[VISITED] = {
-		[ID(CATALOG)] = &boutique_catalog,   [ID(RECOMMENDATION)] = &boutique_recommendation,
-		[ID(CHECKOUT)] = &boutique_checkout, [ID(CURRENCY)] = &boutique_currency,
-		[ID(AD)] = &boutique_ad,             [ID(EMAIL)] = &boutique_email,
-		[ID(PAYMENT)] = &boutique_payment,   [ID(SHIPPING)] = &boutique_shipping,
+		[ID(CATALOG)] = &boutique_catalog,
+		[ID(RECOMMENDATION)] = &boutique_recommendation,
+		[ID(CHECKOUT)] = &boutique_checkout,
+		[ID(CURRENCY)] = &boutique_currency,
+		[ID(AD)] = &boutique_ad,
+		[ID(EMAIL)] = &boutique_email,
+		[ID(PAYMENT)] = &boutique_payment,
+		[ID(SHIPPING)] = &boutique_shipping,
 		[ID(CART)] = &boutique_cart,
 	};
 	struct sequences *s = calloc(1, sizeof(*s));

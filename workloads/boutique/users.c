@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The shop's users, as the public application's load generator (a locustfile) plays them: each starts
- * on the home page; then an action every 1–10 s, drawn with the weights below. An action may be more
- * than one request, made at once: to add to the cart is to look at a product and then post it; to
- * check out is to add something and then order. Random but seeded form data.
+ * The shop's users, as the public application's load generator (a locustfile) plays them: each
+ * starts on the home page; then an action every 1–10 s, drawn with the weights below. An action may
+ * be more than one request, made at once: to add to the cart is to look at a product and then post
+ * it; to check out is to add something and then order. Random but seeded form data.
  *
  * Locust follows redirects and counts request and redirect as one. Here the request that follows a
  * redirect is a request like any other (option redirects=follow), so per think time there are 28/19
@@ -54,7 +54,7 @@ struct shopper {
 	uint8_t product;
 };
 
-/* ---- Writing requests -------------------------------------------------------------------------- */
+/* ---- Writing requests ----------------------------------------------------------------------- */
 
 struct text {
 	char *at, *end;
@@ -130,9 +130,12 @@ static void put_card(struct text *t, uint64_t *random)
 
 static void put_order(struct text *t, uint64_t *random)
 {
-	static const char *const names[] = { "ada", "grace", "edsger", "barbara", "leslie", "frances" };
-	static const char *const streets[] = { "Elm+Street", "Main+Street", "Lake+View", "Cedar+Lane" };
-	static const char *const cities[] = { "Riverside", "Springfield", "Zo%C3%ABville", "O%27Fallon" };
+	static const char *const names[] = {"ada",     "grace",  "edsger",
+					    "barbara", "leslie", "frances"};
+	static const char *const streets[] = {"Elm+Street", "Main+Street", "Lake+View",
+					      "Cedar+Lane"};
+	static const char *const cities[] = {"Riverside", "Springfield", "Zo%C3%ABville",
+					     "O%27Fallon"};
 	static const char *const states[] = { "CA", "NY", "TX", "WA", "GA", "RI" };
 	static const char *const countries[] = { "United+States", "C%C3%B4te+d%27Ivoire", "Brazil",
 						 "Micronesia", "T%C3%BCrkiye" };
@@ -258,7 +261,7 @@ static int next_not_following(void *user, uint64_t *random, struct user_request 
 	return next_request(user, random, rq, false);
 }
 
-/* ---- Reading answers --------------------------------------------------------------------------- */
+/* ---- Reading answers ------------------------------------------------------------------------ */
 
 /* Keep the value of a cookie that is ours; too long ones are not. */
 static void keep_cookie(const char *line, size_t n, const char *name, char *out, size_t room)
@@ -335,7 +338,7 @@ const struct user_model boutique_users_no_follow = {
 	.requests_per_action = 23.0 / TOTAL_WEIGHT,
 };
 
-/* ---- The published sequences ------------------------------------------------------------------- */
+/* ---- The published sequences ---------------------------------------------------------------- */
 
 static int get(struct user_request *rq, unsigned chain, const char *path)
 {

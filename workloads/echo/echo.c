@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The workload `echo`: up to eight functions in a row that pass some bytes on and look at every one of
- * them. What is left of a chain when the application is taken away; with length=2 the "gateway and two
- * functions" of the SPRIGHT paper's Fig 5.
+ * The workload `echo`: up to eight functions in a row that pass some bytes on and look at every one
+ * of them. What is left of a chain when the application is taken away; with length=2 the "gateway
+ * and two functions" of the SPRIGHT paper's Fig 5.
  *
  *   sequence   gateway → f1 → f2 → … → gateway                  (FORWARD)
  *   call       gateway → f1 → f2 → … → f2 → f1 → gateway        (CALL, RETURN)
@@ -147,7 +147,8 @@ static enum outcome handle(struct invocation *inv)
 
 	if (inv->step == STEP_ANSWER) {
 		if (inv->type != TYPE_ECHO || echo_check(inv->payload, inv->length))
-			return invocation_fail(inv, inv->status < 400 ? STATUS_INTERNAL : inv->status,
+			return invocation_fail(inv,
+					       inv->status < 400 ? STATUS_INTERNAL : inv->status,
 					       "echo: the next function has failed");
 		if (c->index)
 			return invocation_return(inv, STATUS_OK, TYPE_ECHO, inv->length);
@@ -178,7 +179,7 @@ static int start(void *state, uint64_t seed)
 	return 0;
 }
 
-/* ---- Codec ------------------------------------------------------------------------------------- */
+/* ---- Codec ---------------------------------------------------------------------------------- */
 
 static ssize_t encode(uint16_t type, const void *in, size_t length, void *out, size_t room)
 {
@@ -223,7 +224,7 @@ static ssize_t decode(uint16_t type, const void *in, size_t length, void *out, s
 
 static const struct codec echo_codec = { .encode = encode, .decode = decode };
 
-/* ---- Users ------------------------------------------------------------------------------------- */
+/* ---- Users ---------------------------------------------------------------------------------- */
 
 static int next_get(void *user, uint64_t *random, struct user_request *rq)
 {
@@ -268,11 +269,11 @@ static void response(void *user, const char *head, size_t head_length, const cha
 	*ok = status == 200 && (!body_length || body[0] == '!');
 }
 
-static const struct user_model getters = { .user_bytes = 1, .next = next_get, .response = response };
+static const struct user_model getters = {.user_bytes = 1, .next = next_get, .response = response};
 static const struct user_model posters = { .user_bytes = 1, .next = next_post,
 					   .response = response };
 
-/* ---- The workload ------------------------------------------------------------------------------ */
+/* ---- The workload --------------------------------------------------------------------------- */
 
 static const struct option_spec options[] = {
 	{ "length", "1..8", "2", "functions in a row" },
