@@ -16,6 +16,7 @@ from scipy import stats as sps
 
 LEVEL = 0.99            # SPRIGHT, Fig 5: 99 % confidence intervals over 10 repetitions
 LITTLE_TOLERANCE = 0.05
+FEWEST = 3              # values for an interval: at 2 the 99 % t quantile is 64, which says nothing
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,10 @@ def _clean(values: Sequence[float]) -> np.ndarray:
 
 
 def mean_interval(values: Sequence[float], level: float = LEVEL) -> Estimate:
-    """Mean with Student's t interval; no interval for a single value."""
+    """Mean with Student's t interval; no interval below FEWEST values."""
     x = _clean(values)
     mean = float(x.mean())
-    if x.size < 2:
+    if x.size < FEWEST:
         return Estimate(mean, None, None, int(x.size), level, "t")
     half = float(sps.t.ppf((1 + level) / 2, x.size - 1) * x.std(ddof=1) / math.sqrt(x.size))
     return Estimate(mean, mean - half, mean + half, int(x.size), level, "t")
@@ -92,7 +93,7 @@ def ratio_interval(a: Sequence[float], b: Sequence[float], level: float = LEVEL,
     log_ratio = math.log(x.mean() / y.mean())
     value = math.exp(log_ratio)
     n = int(min(x.size, y.size))
-    if n < 2:
+    if n < FEWEST:
         return Estimate(value, None, None, n, level, "too few values")
     vx = float(x.var(ddof=1) / x.size / x.mean() ** 2)
     vy = float(y.var(ddof=1) / y.size / y.mean() ** 2)

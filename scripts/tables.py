@@ -64,7 +64,7 @@ def tex(text: str) -> str:
 
 
 def plus_minus(e: Estimate | None, scale: float = 1.0) -> str:
-    """'1,234 ± 56', scaled; a dash when nothing was measured."""
+    """'1,234 ± 56', scaled; without an interval the mean alone; a dash when nothing was measured."""
     if e is None:
         return "–"
     if e.half_width is None:
@@ -78,7 +78,7 @@ HEAD = ("System", "n", "RPS", "vs base", "p50 ms", "p95 ms", "p99 ms", "CCR µs"
 def point_table(experiment: Experiment, records: Sequence[rec.Record], point: str) -> Table:
     """All systems of an experiment at one load point: means with 99 % t intervals over repetitions."""
     table = Table(HEAD, words=True, caption="Mean ± half of the 99 % t interval over n runs; latency is response time "
-                  "(from the intended start); CCR: CPU time of all components per request; CPU: whole node "
+                  "(from the intended start); no ± below 3 runs; CCR: CPU time of all components per request; CPU: whole node "
                   "less the generator, 100 % = one core; "
                   f"vs base: ratio to {experiment.system_name(experiment.baseline)}.")
     base = [r["rps"] for r in rec.select(records, system=experiment.baseline, point=point)]

@@ -4,7 +4,8 @@
     reproduced            our interval holds the published ratio, or ours lies within TOLERANCE of it
     trend-only            the same direction, shown beyond doubt, but another size
     not-reproduced        no difference, or the opposite direction
-    not-applicable-here   nothing to compare with on this machine or in this profile, and why
+    not-applicable-here   nothing to compare with on this machine or in this profile, or too noisy to
+                          tell (our interval holds both the published ratio and 1), and why
     paper-inconsistent    the published number contradicts the document's own set-up, and how
 """
 from __future__ import annotations
@@ -13,10 +14,10 @@ import csv
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Mapping, Sequence
+from typing import Callable, Mapping, Sequence
 
 from records import ROOT, Record, run_ids
-from stats import Estimate, dig, ratio_interval
+from stats import FEWEST, Estimate, dig, ratio_interval
 
 REPRODUCED = "reproduced"
 TREND = "trend-only"
@@ -112,24 +113,28 @@ def judge_ratio(e: Estimate, expected: float) -> str:
     within = e.low is not None and e.high is not None and e.low <= expected <= e.high
     near = abs(e.value / expected - 1) <= TOLERANCE
     up = expected > 1
-    # Without an interval (one repetition) a factor of 1.5 stands in for doubt.
+    # Without an interval (one or two repetitions) a factor of 1.5 stands in for doubt.
     low = e.low if e.low is not None else e.value / 1.5
     high = e.high if e.high is not None else e.value * 1.5
     shown = low > 1 if up else high < 1
     if shown and (within or near):
         return REPRODUCED
-    return TREND if shown else NOT_REPRODUCED
+    if shown:
+        return TREND
+    return NOT_APPLICABLE if within else NOT_REPRODUCED
 
 
 def ratio_verdict(artifact: str, claim: str, expected: float, ours: Sequence[Record],
-                  theirs: Sequence[Record], key: str, where: str, seed: int = 1) -> Verdict:
+                  theirs: Sequence[Record], key: str | Callable[[Record], float | None], where: str,
+                  seed: int = 1) -> Verdict:
     """Compare mean(key of ours) / mean(key of theirs) with the published ratio `expected`.
 
-    where: the load point, in words, for the sentence.
+    key: a dotted key of the record, or a function of it. where: the load point, in words, for the sentence.
     """
     text = f"{number(expected)}×"
-    a = [v for v in (dig(r, key) for r in ours) if v is not None]
-    b = [v for v in (dig(r, key) for r in theirs) if v is not None]
+    value = key if callable(key) else lambda r: dig(r, key)
+    a = [v for v in map(value, ours) if v is not None]
+    b = [v for v in map(value, theirs) if v is not None]
     ids = (*run_ids(ours), *run_ids(theirs))
     if not a or not b or sum(a) <= 0 or sum(b) <= 0:
         return Verdict(artifact, claim, text, "–", NOT_APPLICABLE,
@@ -143,8 +148,18 @@ def ratio_verdict(artifact: str, claim: str, expected: float, ours: Sequence[Rec
                f"{'larger' if (e.value > expected) == (expected > 1) else 'smaller'}.",
         NOT_REPRODUCED: f"At {where} the two differ by more than {TOLERANCE:.0%}." if expected == 1 else
                         f"At {where} the difference is not there, or points the other way.",
+        NOT_APPLICABLE: f"At {where} the runs differ too much to tell: the interval holds both the published "
+                        "ratio and 1.",
     }[kind]
+    if e.n < FEWEST:
+        said += f" (Fewer than {FEWEST} runs: no interval; a factor of 1.5 stands in for doubt.)"
     return Verdict(artifact, claim, text, with_interval(e, "×"), kind, said, ids)
+
+
+def component_cpu(record: Record) -> float | None:
+    """CPU of all components, percent of one core: what the papers count, whatever else the node does."""
+    values = [v for v in (record["cpu_percent"] or {}).values() if v is not None]
+    return sum(values) if values else None
 
 
 def missing(artifact: str, claim: str, value: str, why: str) -> Verdict:

@@ -22,7 +22,7 @@ USERS = ("users", "users-4k", "users-12k")
 
 # What a component of a record is drawn as, and in which colour.
 GROUPS = {"gateway or ingress": style.BLUE, "broker": style.ORANGE, "sidecars": style.VERMILION,
-          "functions": style.GREEN, "kernel, unattributed": "#9a9ca5"}
+          "functions": style.GREEN, "rest of the node": "#9a9ca5"}
 
 
 def draw(records: Rows, out_dir: Path) -> list[tuple[str, str]]:
@@ -87,7 +87,8 @@ def _capacity(conf: Experiment, records: Rows, out: Path) -> tuple[str, str] | N
             every += values
             ax.plot([x] * len(values), values, ".", color=colour, alpha=0.45, markersize=2.5, zorder=2)
         if xs:
-            ax.errorbar(xs, ys, yerr=[low, high], color=colour, linestyle=dash, marker=marker, capsize=2,
+            shown = [low, high] if any(low) or any(high) else None
+            ax.errorbar(xs, ys, yerr=shown, color=colour, linestyle=dash, marker=marker, capsize=2,
                         elinewidth=0.8, zorder=3)
             ends.append((xs[-1], ys[-1], conf.system_name(system), colour))
     style.log_axis(ax.yaxis, min(every) * 0.8, max(every) * 1.2)
@@ -102,7 +103,7 @@ def _capacity(conf: Experiment, records: Rows, out: Path) -> tuple[str, str] | N
     style.save(fig, out, "fig08-capacity")
     return ("fig08-capacity",
             "Capacity: throughput without think time and without service time. Lines: means of "
-            f"{_n(conf, records, points)} runs with 99 % t intervals; dots: every run. Both axes are logarithmic.")
+            f"{_n(conf, records, points)} runs with 99 % t intervals (from 3 runs on); dots: every run. Both axes are logarithmic.")
 
 
 def _small_multiples(systems: Sequence[str], height: float) -> tuple[Any, list[Axes]]:
@@ -117,7 +118,7 @@ def _over_time(conf: Experiment, records: Rows, out: Path, point: str) -> tuple[
                if any(r["series"] for r in select(records, system=s, point=point))]
     if not systems:
         return None
-    fig, axes = _small_multiples(systems, 1.75)
+    fig, axes = _small_multiples(systems, 1.95)
     top, offered = 0.0, None
     for ax, system in zip(axes, systems):
         rows = [r for r in select(records, system=system, point=point) if r["series"]]
@@ -145,7 +146,7 @@ def _over_time(conf: Experiment, records: Rows, out: Path, point: str) -> tuple[
     axes[0].set_xlim(left=0)
     style.axis_numbers(axes[0].yaxis)
     if offered:
-        axes[-1].legend([line], [f"offered: {number(offered)}"], loc="lower right", handlelength=2.2)
+        style.legend_above(fig, [line], [f"offered load: {number(offered)} requests/s"], handlelength=2.6)
     axes[0].annotate("warm-up", (0, 1), xycoords="axes fraction", xytext=(3, -3),
                      textcoords="offset points", va="top", fontsize=6, color=style.QUIET)
     stem = f"fig08-rps-{point}"
@@ -206,14 +207,14 @@ def _cdf(conf: Experiment, records: Rows, out: Path, point: str) -> tuple[str, s
 
 
 def _groups_of(rows: Rows) -> dict[str, float]:
-    """Mean CPU per request by group, us; the node's CPU beyond the components' is the kernel's."""
+    """Mean CPU per request by group, us; the node's CPU beyond the components' is its rest."""
     total = dict.fromkeys(GROUPS, 0.0)
     for row in rows:
         for name, us in row["cpu_us"].items():
             total[group(name)] += (us or 0.0) / len(rows)
         if row["node_cpu_percent"] is not None and row["ccr_us"] is not None:
             node = row["node_cpu_percent"] * 1e4 / row["rps"]
-            total["kernel, unattributed"] += max(0.0, node - row["ccr_us"]) / len(rows)
+            total["rest of the node"] += max(0.0, node - row["ccr_us"]) / len(rows)
     return total
 
 
@@ -253,8 +254,8 @@ def _per_request(conf: Experiment, records: Rows, out: Path) -> tuple[str, str] 
     style.save(fig, out, "fig09-ccr")
     return ("fig09-ccr",
             f"CPU per request at 32 connections, mean of {_n(conf, records, [point])} runs (intervals in the "
-            "table). Components by their CPU clocks; unattributed: what the node used beyond them, mostly "
-            "softirq. The generator is left out.")
+            "table). Components by their CPU clocks; rest: what the node used beyond them, softirq "
+            "and other programs. The generator is left out.")
 
 
 def _cpu_over_time(conf: Experiment, records: Rows, out: Path, point: str) -> tuple[str, str] | None:
@@ -270,7 +271,7 @@ def _cpu_over_time(conf: Experiment, records: Rows, out: Path, point: str) -> tu
         series = rows[system]["cpu_series"]
         step = series["step_ms"] / 1e3
         length = max((len(v) for v in series["components"].values()), default=0)
-        stacks = {name: np.zeros(length) for name in GROUPS if name != "kernel, unattributed"}
+        stacks = {name: np.zeros(length) for name in GROUPS if name != "rest of the node"}
         for name, values in series["components"].items():
             stacks[group(name)][:len(values)] += [v or 0.0 for v in values]
         stacks = {n: v for n, v in stacks.items() if v.any()}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What Figs 8 and 9 and the boutique slides print, against this machine's runs.
 
-Capacity ratios are taken at 32 connections without think time; CPU ratios at equal offered load, that
-is, with the same users and think time, as published.
+Capacity ratios are taken at 32 connections without think time; CPU ratios (of all components) at equal offered
+load, that is, with the same users and think time, as published.
 """
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Mapping, Sequence
 
 from records import run_ids, select
 from stats import LEVEL, mean_interval
-from verdicts import (INCONSISTENT, Published, Verdict, missing, number, published, ratio_verdict,
+from verdicts import (INCONSISTENT, Published, Verdict, component_cpu, missing, number, published, ratio_verdict,
                       with_interval)
 
 Rows = Sequence[Mapping[str, Any]]
@@ -45,14 +45,14 @@ def judge(records: Rows, reference: Sequence[Published]) -> list[Verdict]:
     cpu = {users: of("fig9", "skmsg", "CPU", users).number for users in ("4K", "12K")}
     out.append(_versus("fig9", "CPU of Knative over S-SPRIGHT's, 4,000 users",
                        of("fig9", "knative", "CPU").number / cpu["4K"], records, "knative", "skmsg",
-                       "node_cpu_percent", _users_point(records)))
+                       component_cpu, _users_point(records)))
     out.append(_growth(records, cpu["12K"] / cpu["4K"]))
     out.append(_versus("fig9", "p95 latency of D-SPRIGHT over S-SPRIGHT's, 4,000 users",
                        of("fig9", "dpdk", "p95 latency").number / of("fig9", "skmsg", "p95 latency").number,
                        records, "dpdk", "skmsg", "response_us.p95", _users_point(records)))
     out.append(_versus("fig9", "CPU of D-SPRIGHT over S-SPRIGHT's, 12,000 users",
                        of("fig9", "dpdk", "CPU").number / cpu["12K"], records, "dpdk", "skmsg",
-                       "node_cpu_percent", _users_point(records)))
+                       component_cpu, _users_point(records)))
 
     out.append(_offered("slide-boutique", "SPRIGHT", of("slide-boutique", "skmsg", "throughput"), 25000,
                         records, "skmsg"))
@@ -70,7 +70,7 @@ def judge(records: Rows, reference: Sequence[Published]) -> list[Verdict]:
                        "grpc", "skmsg", "response_us.p95", "c32"))
     # "~3 cores, only 10 % of Knative and gRPC".
     out.append(_versus("slide-boutique", "CPU of Knative over SPRIGHT's (SPRIGHT: 3 cores, 10 %)", 10.0, records,
-                       "knative", "skmsg", "node_cpu_percent", _users_point(records)))
+                       "knative", "skmsg", component_cpu, _users_point(records)))
     return out
 
 
@@ -92,7 +92,7 @@ def _where(rows: Rows) -> str:
     return f"{load['users']:,} connections without think time"
 
 
-def _versus(artifact: str, claim: str, expected: float, records: Rows, over: str, under: str, key: str,
+def _versus(artifact: str, claim: str, expected: float, records: Rows, over: str, under: str, key: Any,
             point: str) -> Verdict:
     """The ratio of two systems at one point."""
     for system in (over, under):
@@ -140,4 +140,4 @@ def _growth(records: Rows, expected: float) -> Verdict:
     if not high or not low:
         return missing("fig9", claim, f"{number(expected)}×",
                        "4,000 and 12,000 users are run in the paper profile only.")
-    return ratio_verdict("fig9", claim, expected, high, low, "node_cpu_percent", "12,000 over 4,000 users")
+    return ratio_verdict("fig9", claim, expected, high, low, component_cpu, "12,000 over 4,000 users")

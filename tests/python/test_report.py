@@ -109,7 +109,7 @@ class Verdicts(Temporary):
                 (self.estimate(3.6, 3.5, 3.7), 3.0, REPRODUCED),        # within 25 %
                 (self.estimate(30, 28, 32), 3.0, TREND), (self.estimate(1.3, 1.1, 1.5), 3.0, TREND),
                 (self.estimate(1.1, 0.9, 1.3), 3.0, NOT_REPRODUCED),    # no difference shown
-                (self.estimate(3.0, 0.5, 9), 3.0, NOT_REPRODUCED),      # too noisy to show one
+                (self.estimate(3.0, 0.5, 9), 3.0, NOT_APPLICABLE),      # too noisy to tell
                 (self.estimate(0.5, 0.4, 0.6), 3.0, NOT_REPRODUCED),    # the other way
                 (self.estimate(0.4, 0.3, 0.5), 0.41, REPRODUCED), (self.estimate(1.1, 1.0, 1.2), 1.0, REPRODUCED),
                 (self.estimate(2, 1.9, 2.1), 1.0, NOT_REPRODUCED)):

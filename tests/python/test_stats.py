@@ -16,10 +16,12 @@ class Intervals(unittest.TestCase):
         self.assertEqual((e.value, e.n), (3.0, 5))
         self.assertAlmostEqual(e.half_width, 4.6041 * math.sqrt(2.5 / 5), places=3)
 
-    def test_one_value_has_no_interval(self) -> None:
-        for function in (stats.mean_interval, stats.median_interval):
-            e = function([7.0])
-            self.assertEqual((e.value, e.low, e.high), (7.0, None, None))
+    def test_one_or_two_values_have_no_interval(self) -> None:
+        for values in ([7.0], [6.0, 8.0]):
+            for function in (stats.mean_interval, stats.median_interval):
+                e = function(values)
+                self.assertEqual((e.value, e.low, e.high), (7.0, None, None))
+            self.assertIsNone(stats.ratio_interval(values, values).low)
 
     def test_empty_and_non_finite_samples_are_refused(self) -> None:
         for bad in ([], [1.0, math.nan], [math.inf]):
