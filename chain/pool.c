@@ -240,9 +240,10 @@ int pool_describe(struct pool *p, struct message *m, instance_id from, instance_
 		  struct descriptor *d)
 {
 	uint32_t index = pool_index(p, m);
-	uint32_t length = (uint32_t)sizeof(*m) + m->length;
+	uint32_t room = p->bytes - (uint32_t)sizeof(*m), length = m->length;
 
 	/* Everything is read before the hand-over: afterwards the buffer is the receiver's. */
+	length = (uint32_t)sizeof(*m) + (length < room ? length : room);
 	if (index >= p->count || retag(p, index, from, to, TAG_MOVING, &d->generation))
 		return refuse(p, -EPERM);
 	d->target = to;
