@@ -27,7 +27,8 @@ GRACE_S = 60.0              # beyond its load time, before a cell is given up
 STOP_S = 10.0               # between SIGTERM and SIGKILL
 STEAL_LIMIT = 1.0           # percent of all CPU time
 BUSY_LIMIT = 15.0           # percent of one core, just before a run
-QUIET_WAIT_S = 3.0          # at most so long a wait for a quiet machine
+QUIET_WAIT_S = 3.0          # at most so long a wait for a quiet machine, per cell…
+QUIET_SHARE = 0.05          # …and of the expected time in all: a shared machine may never be quiet
 
 
 class Stopped(Exception):
@@ -56,6 +57,7 @@ class Runner:
     show: Callable[[Progress], None]
     unavailable: Mapping[str, str] = field(default_factory=dict)    # dataplane spec -> reason
     overheads: list[float] = field(default_factory=list)            # seconds, per cell that ran
+    patience_s: float = 0.0                                         # left for waiting
 
     @property
     def records(self) -> Path:
@@ -76,6 +78,7 @@ class Runner:
         there = self.recorded()
         left = [c for c in self.plan.cells if c.label not in there]
         progress = Progress(len(self.plan.cells), len(self.plan.cells) - len(left))
+        self.patience_s = QUIET_SHARE * self.expected_s(left)
         for index, cell in enumerate(left):
             progress.now = cell.label
             progress.left_s = self.expected_s(left[index:])
@@ -102,8 +105,10 @@ class Runner:
         """Run one cell; whatever happens, the result is one record."""
         if cell.dataplane in self.unavailable:
             return skip(cell, self.plan.seed, self.unavailable[cell.dataplane])
-        busy = wait_for_quiet()
-        before, started = cpu_times(), time.monotonic()
+        started = time.monotonic()
+        busy = wait_for_quiet(min(QUIET_WAIT_S, self.patience_s))
+        self.patience_s = max(0.0, self.patience_s - (time.monotonic() - started))
+        before = cpu_times()
         status, out = self._spawn(cell)
         self.overheads.append(max(0.0, time.monotonic() - started - cell.load_s))
         steal = steal_percent(before, cpu_times())
@@ -229,9 +234,9 @@ def busy_percent(seconds: float = 0.2) -> float:
     return 100.0 * (os.cpu_count() or 1) * (total - delta[3] - delta[4]) / total
 
 
-def wait_for_quiet() -> float:
-    """Wait, a little, until other programs are quiet. Returns what they use at the end (percent)."""
-    until = time.monotonic() + QUIET_WAIT_S
+def wait_for_quiet(limit_s: float) -> float:
+    """Wait, at most `limit_s`, until other programs are quiet. Returns what they use then (percent)."""
+    until = time.monotonic() + limit_s
     while (busy := busy_percent()) > BUSY_LIMIT and time.monotonic() < until:
         pass
     return busy

@@ -52,7 +52,7 @@ class Case(unittest.TestCase):
         environment = mock.patch.dict(os.environ, {"FAKE_TRACE": str(self.trace)})
         environment.start()
         self.addCleanup(environment.stop)
-        quiet = mock.patch.object(runner, "wait_for_quiet", lambda: 0.0)
+        quiet = mock.patch.object(runner, "wait_for_quiet", lambda limit: 0.0)
         quiet.start()
         self.addCleanup(quiet.stop)
         self.plan = make_plan([read(self.figures / "exp")], "smoke", 1, "fake")
@@ -113,7 +113,7 @@ class Running(Case):
     def test_steal_and_busy_neighbours_are_marked(self) -> None:
         times = iter([[0] * 8, [50, 0, 0, 40, 0, 0, 0, 10]])
         with mock.patch.object(runner, "cpu_times", lambda: next(times)), \
-                mock.patch.object(runner, "wait_for_quiet", lambda: 80.0):
+                mock.patch.object(runner, "wait_for_quiet", lambda limit: 80.0):
             record = self.runner()._cell(self.plan.cells[0])
         self.assertTrue(any(m.startswith("steal: 10.0 %") for m in record["marks"]))
         self.assertTrue(any(m.startswith("busy: ") for m in record["marks"]))
