@@ -8,6 +8,7 @@ from typing import Any, Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 import style
 from experiment import Experiment, read
@@ -69,8 +70,9 @@ def _capacity(conf: Experiment, records: Rows, out: Path) -> tuple[str, str] | N
         return None
     fig, ax = plt.subplots(figsize=(style.COLUMN, 2.3))
     ends, every = [], []
-    for system in conf.systems:
+    for i, system in enumerate(conf.systems):
         colour, dash, marker = style.look(system)
+        aside = 1.035 ** (i - (len(conf.systems) - 1) / 2)      # so that intervals do not cover each other
         xs, ys, low, high = [], [], [], []
         for point in points:
             rows = select(records, system=system, point=point)
@@ -78,7 +80,7 @@ def _capacity(conf: Experiment, records: Rows, out: Path) -> tuple[str, str] | N
                 continue
             values = [r["rps"] for r in rows]
             e = mean_interval(values)
-            x = rows[0]["concurrency"]
+            x = rows[0]["concurrency"] * aside
             xs.append(x)
             ys.append(e.value)
             # A log axis has no room for an interval that reaches 0: it ends at a tenth of the mean.
@@ -90,7 +92,7 @@ def _capacity(conf: Experiment, records: Rows, out: Path) -> tuple[str, str] | N
             shown = [low, high] if any(low) or any(high) else None
             ax.errorbar(xs, ys, yerr=shown, color=colour, linestyle=dash, marker=marker, capsize=2,
                         elinewidth=0.8, zorder=3)
-            ends.append((xs[-1], ys[-1], conf.system_name(system), colour))
+            ends.append((xs[-1] / aside, ys[-1], conf.system_name(system), colour))
     style.log_axis(ax.yaxis, min(every) * 0.8, max(every) * 1.2)
     users = [float(conf.points[p]["users"]) for p in points]
     ax.set_xscale("log", base=2)
@@ -99,11 +101,12 @@ def _capacity(conf: Experiment, records: Rows, out: Path) -> tuple[str, str] | N
     ax.xaxis.set_tick_params(which="minor", length=0)
     ax.set_xlabel("connections (closed loop, no think time)")
     ax.set_ylabel("requests/s")
-    style.label_ends(ax, ends, gap_pt=9)
+    style.label_ends(ax, ends, gap_pt=12)
     style.save(fig, out, "fig08-capacity")
     return ("fig08-capacity",
             "Capacity: throughput without think time and without service time. Lines: means of "
-            f"{_n(conf, records, points)} runs with 99 % t intervals (from 3 runs on); dots: every run. Both axes are logarithmic.")
+            f"{_n(conf, records, points)} runs with 99 % t intervals (from 3 runs on); dots: every run; points "
+            "stand a little beside each other. Both axes are logarithmic.")
 
 
 def _small_multiples(systems: Sequence[str], height: float) -> tuple[Any, list[Axes]]:
@@ -245,6 +248,7 @@ def _per_request(conf: Experiment, records: Rows, out: Path) -> tuple[str, str] 
     ax.spines["left"].set_visible(False)
     ax.invert_yaxis()
     ax.set_xlim(0, longest * 1.2)
+    ax.xaxis.set_major_locator(MaxNLocator(5))
     style.axis_numbers(ax.xaxis)
     ax.set_xlabel("CPU per request, µs")
     handles, names = ax.get_legend_handles_labels()
