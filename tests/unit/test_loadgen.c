@@ -25,6 +25,7 @@ static struct play {
 	uint64_t answers, bodies_wrong;
 	uint64_t stop_after;        /* answers */
 	bool refuse;                /* the model takes no answer for a success */
+	unsigned action;            /* requests without think time between them; 0: 1 */
 	bool broken;                /* the model cannot write a request */
 	_Atomic uint32_t stop;
 } play;
@@ -46,6 +47,7 @@ static int play_next(void *user, uint64_t *random, struct user_request *rq)
 	if (p->number <= TRACED_USERS && p->requests < TRACED_REQUESTS)
 		play.trace[p->number - 1][p->requests] = draw;
 	p->requests++;
+	rq->more = play.action && p->requests % play.action;
 	rq->chain = path;
 	rq->length = (size_t)snprintf(rq->out, rq->room, "%s %s HTTP/1.1\r\nHost: test\r\n\r\n",
 				      play.method, play.paths[path]);
@@ -523,8 +525,28 @@ static void the_integral_of_requests_in_flight_is_the_sum_of_their_response_time
 		c.requests = 120;       /* from the first request to the last, nothing is cut off */
 		c.timeout_ns = 20 * NS_PER_MS;
 		run(&c);
-		assert_true(fabs((double)result.residence_ns / (double)result.in_flight_ns - 1) <=
-			    1e-6);
+		assert_int_equal(result.in_flight_ns, result.residence_ns);
+	}
+}
+
+static void with_the_edges_of_the_measured_part_put_right_the_sums_are_equal(void **state)
+{
+	static const enum arrivals kinds[] = { ARRIVALS_CLOSED, ARRIVALS_CONSTANT,
+					       ARRIVALS_POISSON };
+
+	for (unsigned i = 0; i < 3; i++) {
+		struct loadgen_config c = configure(*state, PATHS("/ok", "/chunked", "/never"));
+
+		c.arrivals = kinds[i];
+		c.rate = 2000;
+		c.requests = 0;
+		c.warmup_ns = 130 * NS_PER_MS;
+		c.duration_ns = 200 * NS_PER_MS;
+		c.timeout_ns = 30 * NS_PER_MS;
+		run(&c);
+		assert_true(result.unfinished > 0);
+		assert_true(result.in_flight_ns ==
+			    result.residence_ns - result.earlier_ns + result.unfinished_ns);
 	}
 }
 
@@ -572,12 +594,16 @@ static void the_rate_of_an_open_loop_is_the_rate_asked_for(void **state)
 
 static void the_ceiling_is_users_by_mean_think_time(void **state)
 {
+	static const struct user_model model_of_actions = { .requests_per_action = 2.5 };
+	static const struct application actions = { .users = &model_of_actions };
 	struct loadgen_config c = configure(*state, PATHS("/ok"));
 
 	c.users = 12000;                /* SPRIGHT §4.2: 12K users, 1–10 s */
 	c.think_lo_ms = 1000;
 	c.think_hi_ms = 10000;
 	assert_true(fabs(loadgen_offered_ceiling(&c) - 2181.8) < 0.1);
+	c.app = &actions;
+	assert_true(fabs(loadgen_offered_ceiling(&c) - 2.5 * 2181.8) < 0.1);
 	c.think_lo_ms = c.think_hi_ms = 0;
 	assert_true(loadgen_offered_ceiling(&c) == 0);
 	c.arrivals = ARRIVALS_POISSON;
@@ -600,6 +626,20 @@ static void a_closed_loop_with_think_time_stays_under_its_ceiling(void **state)
 	assert_true((double)result.requests <=
 		    loadgen_offered_ceiling(&c) * (double)result.measured_ns / 1e9 +
 			    5 * sqrt((double)result.requests));
+}
+
+static void users_think_between_actions_and_not_within_them(void **state)
+{
+	struct loadgen_config c = configure(*state, PATHS("/ok"));
+
+	play.action = 100;
+	c.users = 1;
+	c.think_lo_ms = c.think_hi_ms = 3600 * 1000;
+	c.requests = 0;
+	c.duration_ns = 300 * NS_PER_MS;
+	run(&c);
+	assert_true(result.requests > 1 && result.requests <= 100);
+	assert_true(result.think_mean_ms == 0 || result.requests == 100);
 }
 
 /* ---- The same again -------------------------------------------------------------------------- */
@@ -682,6 +722,8 @@ int main(void)
 		TEST(one_stall_of_200_ms_shows_in_every_response_it_delayed),
 		TEST(littles_law_holds_in_a_closed_loop),
 		TEST(the_integral_of_requests_in_flight_is_the_sum_of_their_response_times),
+		TEST(with_the_edges_of_the_measured_part_put_right_the_sums_are_equal),
+		TEST(users_think_between_actions_and_not_within_them),
 		TEST(arrivals_that_find_no_connection_are_counted_as_missed),
 		TEST(the_rate_of_an_open_loop_is_the_rate_asked_for),
 		TEST(the_ceiling_is_users_by_mean_think_time),

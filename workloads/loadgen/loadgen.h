@@ -43,7 +43,7 @@ struct loadgen_config {
 };
 
 /*
- * Results, in memory shared with the parent (620 KiB). `phase` and `completed` may be read while
+ * Results, in memory shared with the parent (660 KiB). `phase` and `completed` may be read while
  * it runs, all else once loadgen_run has returned. Everything counts the measured part only,
  * except where it says otherwise; a request belongs to the part in which it *completes* (answer,
  * error or timeout).

@@ -114,7 +114,12 @@ void meter_begin(struct meter *m, uint64_t intended, uint64_t now)
 	if (!meter_measuring(m))
 		return;
 	/* It has been in the system since it was intended: the integral makes up for that. */
-	r->in_flight_ns += now - (intended > m->measured_from_ns ? intended : m->measured_from_ns);
+	if (intended < m->measured_from_ns) {
+		r->in_flight_ns += now - m->measured_from_ns;
+		r->earlier_ns += m->measured_from_ns - intended;
+	} else {
+		r->in_flight_ns += now - intended;
+	}
 	r->late += now - intended > LATE_NS;
 }
 
@@ -123,12 +128,13 @@ void meter_complete(struct meter *m, const struct sample *s)
 	struct loadgen_result *r = m->result;
 	uint64_t response = s->now_ns - s->intended_ns;
 
+	/* First what is due by now, while this request still counts as in flight. */
+	if (s->now_ns >= m->step_ends_ns)
+		meter_turn(m, s->now_ns);
 	integrate(m, s->now_ns);
 	m->in_flight--;
 	m->intended_sum_ns -= s->intended_ns;
 	atomic_store_explicit(&r->completed, ++m->completed, memory_order_relaxed);
-	if (s->now_ns >= m->step_ends_ns)
-		meter_turn(m, s->now_ns);
 	m->step_requests++;
 	if (s->ok)
 		histogram_add(&m->step, response);
