@@ -301,8 +301,6 @@ static int kernel_opened(struct deployment *d)
 	struct sockaddr_in door = d->address;
 	int err = k->broker ? start_broker(d) : 0;
 
-	if (!err && k->broker)
-		err = start_ingress(d);
 	/* queue-proxy needs no waiting: it listened before it was forked. */
 	for (instance_id id = 1; id < d->board->instances && !err; id++)
 		if (k->sidecar == SIDECAR_NGINX)
@@ -310,6 +308,9 @@ static int kernel_opened(struct deployment *d)
 	if (err || !k->broker)
 		return err;
 	err = wait_for(d, "the broker", &k->pod[POD_BROKER]);
+	/* Last: clients may be waiting at its socket already. */
+	if (!err)
+		err = start_ingress(d);
 	if (door.sin_addr.s_addr == htonl(INADDR_ANY))
 		door.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	return err ? err : nginx_wait(d, "the ingress", -1, &door, k->log[0]);

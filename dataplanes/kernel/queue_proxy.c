@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,8 @@
 #include "dataplanes/kernel/queue_proxy.h"
 #include "dataplanes/kernel/stream.h"
 
-enum { EVENTS = 128, ACCEPTS = 64, NONE = 0xffff, METRICS_LISTENER = 0xfffe, TICK_MS = 250 };
+enum { EVENTS = 128, ACCEPTS = 64, NONE = 0xffff, METRICS_LISTENER = 0xfffe, TICK_MS = 250,
+       HEALTH_MS = 5 };
 
 #define HALF_REQUEST_NS (30 * NS_PER_SEC)
 #define DRAIN_NS (2 * NS_PER_SEC)
@@ -325,15 +327,17 @@ static void next_in_queue(struct proxy *p)
 
 /* ---- The second port -------------------------------------------------------------------------- */
 
-/* Does the function take connections? On loopback the answer is there when connect returns. */
+/* Does the function take connections? On its loopback that is known at once, or it is overloaded. */
 static bool healthy(const struct proxy *p)
 {
-	int fd = stream_connect(&p->c.function);
+	struct pollfd poll_fd = { .fd = stream_connect(&p->c.function), .events = POLLOUT };
+	bool ok;
 
-	if (fd < 0)
+	if (poll_fd.fd < 0)
 		return false;
-	close(fd);
-	return true;
+	ok = poll(&poll_fd, 1, HEALTH_MS) == 1 && !(poll_fd.revents & (POLLERR | POLLHUP));
+	close(poll_fd.fd);
+	return ok;
 }
 
 static void metrics_page(struct proxy *p)

@@ -1,0 +1,517 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* queue-proxy in a process of its own; the test plays its clients and its function. */
+#include <errno.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include <netinet/in.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "chain/clock.h"
+#include "dataplanes/kernel/queue_proxy.h"
+
+enum { LIMIT = 2, QUEUE = 3, CLIENTS = 16, BODY = 4096, PATIENCE_MS = 2000, CALM_MS = 20 };
+
+struct bench {
+	pid_t pid;
+	int function;               /* listens in the function's place */
+	struct sockaddr_in at, metrics, function_at;
+};
+
+static int listener(struct sockaddr_in *at)
+{
+	socklen_t length = sizeof(*at);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+	*at = (struct sockaddr_in){ .sin_family = AF_INET,
+				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	assert_int_equal(bind(fd, (struct sockaddr *)at, sizeof(*at)), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)at, &length), 0);
+	assert_int_equal(listen(fd, 64), 0);
+	return fd;
+}
+
+static int start_with(void **state, uint64_t timeout_ns)
+{
+	struct bench *b = calloc(1, sizeof(*b));
+	struct queue_proxy_config c = {
+		.clients = CLIENTS, .limit = LIMIT, .queue = QUEUE, .body_max = BODY,
+		.timeout_ns = timeout_ns,
+	};
+
+	b->function = listener(&b->function_at);
+	c.listen_fd = listener(&b->at);
+	c.metrics_fd = listener(&b->metrics);
+	c.function = b->function_at;
+	b->pid = fork();
+	if (!b->pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(b->function);
+		_exit(-queue_proxy_run(&c));
+	}
+	close(c.listen_fd);
+	close(c.metrics_fd);
+	*state = b;
+	return 0;
+}
+
+static int start(void **state)
+{
+	return start_with(state, 0);
+}
+
+static int start_impatient(void **state)
+{
+	return start_with(state, 10 * NS_PER_MS);
+}
+
+/* It must still be running, whatever a test has done to it. */
+static int stop(void **state)
+{
+	struct bench *b = *state;
+	int status, err = waitpid(b->pid, &status, WNOHANG) != 0;
+
+	kill(b->pid, SIGKILL);
+	waitpid(b->pid, NULL, 0);
+	if (b->function >= 0)
+		close(b->function);
+	free(b);
+	return err;
+}
+
+static int client_of(const struct sockaddr_in *at)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	assert_int_equal(connect(fd, (const struct sockaddr *)at, sizeof(*at)), 0);
+	return fd;
+}
+
+static void say(int fd, const char *text)
+{
+	assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+}
+
+static int ask(const struct bench *b, const char *path)
+{
+	char text[128];
+	int fd = client_of(&b->at);
+
+	snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: h\r\n\r\n", path);
+	say(fd, text);
+	return fd;
+}
+
+static void reset(int fd)
+{
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){ 1, 0 }, sizeof(struct linger));
+	close(fd);
+}
+
+static int ready(int fd, int ms)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return poll(&p, 1, ms);
+}
+
+/* What comes on `fd` up to `until`, or to the end. */
+static char *hear(int fd, const char *until)
+{
+	static char text[65536];
+	size_t n = 0;
+	ssize_t got = 1;
+
+	text[0] = '\0';
+	while (!(until && strstr(text, until)) && ready(fd, PATIENCE_MS) == 1 && got > 0) {
+		got = recv(fd, text + n, sizeof(text) - 1 - n, 0);
+		n += got > 0 ? (size_t)got : 0;
+		text[n] = '\0';
+	}
+	return text;
+}
+
+/* The function's next connection; -1: none comes. */
+static int taken(const struct bench *b, int ms)
+{
+	return ready(b->function, ms) == 1 ? accept(b->function, NULL, NULL) : -1;
+}
+
+static void serve(int fd, const char *body)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s",
+		 strlen(body), body);
+	say(fd, text);
+}
+
+static double metric(const struct bench *b, const char *name)
+{
+	int fd = client_of(&b->metrics);
+	char line[96], *text, *at;
+
+	say(fd, "GET /metrics HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+	text = hear(fd, NULL);
+	close(fd);
+	snprintf(line, sizeof(line), "\n%s ", name);
+	at = strstr(text, line);
+	assert_non_null(at);
+	return atof(at + strlen(line));
+}
+
+/* ---- The limit and the queue ------------------------------------------------------------------ */
+
+static void requests_above_the_limit_wait_in_order(void **state)
+{
+	struct bench *b = *state;
+	int c[4], f[LIMIT];
+	char *text;
+
+	for (int i = 0; i < 4; i++) {
+		char path[] = "/0";
+
+		path[1] = (char)('0' + i);
+		c[i] = ask(b, path);
+		ready(c[i], CALM_MS);
+	}
+	for (int i = 0; i < LIMIT; i++) {
+		f[i] = taken(b, PATIENCE_MS);
+		assert_true(f[i] >= 0);
+		hear(f[i], "\r\n\r\n");
+	}
+	assert_int_equal(taken(b, CALM_MS), -1);
+	assert_int_equal(metric(b, "queue_proxy_in_flight"), LIMIT);
+	assert_int_equal(metric(b, "queue_proxy_queued"), 2);
+	/* The function's connection that becomes free is used for who waits longest. */
+	serve(f[0], "first");
+	text = hear(f[0], "\r\n\r\n");
+	assert_ptr_equal(strstr(text, "GET /2 HTTP/1.1\r\n"), text);
+	serve(f[0], "third");
+	text = hear(f[0], "\r\n\r\n");
+	assert_ptr_equal(strstr(text, "GET /3 HTTP/1.1\r\n"), text);
+	assert_non_null(strstr(hear(c[2], "third"), "200 OK"));
+	for (int i = 0; i < 4; i++)
+		close(c[i]);
+	close(f[0]);
+	close(f[1]);
+}
+
+static void a_full_queue_is_a_503_and_the_connection_stays_good(void **state)
+{
+	struct bench *b = *state;
+	int c[LIMIT + QUEUE + 1], f[LIMIT];
+	char *text;
+
+	for (int i = 0; i < LIMIT + QUEUE; i++)
+		c[i] = ask(b, "/");
+	for (int i = 0; i < LIMIT; i++)
+		f[i] = taken(b, PATIENCE_MS);
+	ready(c[0], CALM_MS);
+	c[LIMIT + QUEUE] = ask(b, "/");
+	text = hear(c[LIMIT + QUEUE], "\n\r\n");
+	assert_ptr_equal(strstr(text, "HTTP/1.1 503 "), text);
+	assert_null(strstr(text, "Connection: close"));
+	assert_int_equal(metric(b, "queue_proxy_rejected_total"), 1);
+	for (int i = 0; i < LIMIT + QUEUE; i++) {
+		hear(f[0], "\r\n\r\n");
+		if (i < LIMIT + QUEUE - 1)
+			serve(f[0], "ok");
+	}
+	say(c[LIMIT + QUEUE], "GET /again HTTP/1.1\r\nHost: h\r\n\r\n");
+	serve(f[0], "ok");
+	serve(f[1], "ok");
+	hear(f[1], "/again");
+	for (int i = 0; i <= LIMIT + QUEUE; i++)
+		close(c[i]);
+	close(f[0]);
+	close(f[1]);
+}
+
+static void who_goes_while_waiting_leaves_the_queue(void **state)
+{
+	struct bench *b = *state;
+	int c[LIMIT], gone, last, f[LIMIT];
+	char *text;
+
+	for (int i = 0; i < LIMIT; i++) {
+		c[i] = ask(b, "/");
+		f[i] = taken(b, PATIENCE_MS);
+		hear(f[i], "\r\n\r\n");
+	}
+	gone = ask(b, "/gone");
+	ready(gone, CALM_MS);
+	last = ask(b, "/last");
+	ready(last, CALM_MS);
+	reset(gone);
+	ready(last, CALM_MS);
+	assert_int_equal(metric(b, "queue_proxy_queued"), 1);
+	assert_int_equal(metric(b, "queue_proxy_aborted_total"), 1);
+	serve(f[0], "ok");
+	text = hear(f[0], "\r\n\r\n");
+	assert_ptr_equal(strstr(text, "GET /last "), text);
+	for (int i = 0; i < LIMIT; i++) {
+		close(c[i]);
+		close(f[i]);
+	}
+	close(last);
+}
+
+static void who_goes_while_being_served_keeps_its_slot_until_the_function_is_done(void **state)
+{
+	struct bench *b = *state;
+	int c[LIMIT], f[LIMIT], next;
+
+	for (int i = 0; i < LIMIT; i++) {
+		c[i] = ask(b, "/");
+		f[i] = taken(b, PATIENCE_MS);
+		hear(f[i], "\r\n\r\n");
+	}
+	reset(c[0]);
+	next = ask(b, "/next");
+	assert_int_equal(ready(f[0], CALM_MS), 0);      /* the function still works for c[0] */
+	serve(f[0], "for nobody");
+	assert_non_null(strstr(hear(f[0], "\r\n\r\n"), "GET /next "));
+	serve(f[0], "ok");
+	assert_non_null(strstr(hear(next, "ok"), "200"));
+	close(c[1]);
+	close(next);
+	close(f[0]);
+	close(f[1]);
+}
+
+/* ---- What passes ------------------------------------------------------------------------------ */
+
+static void a_request_is_passed_on_only_when_it_is_whole(void **state)
+{
+	struct bench *b = *state;
+	int c = client_of(&b->at), f;
+	char *text;
+
+	say(c, "POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive, x-drop\r\n"
+	       "X-Drop: 1\r\nX-Keep: 2\r\n\r\n3\r\nab");
+	assert_int_equal(taken(b, CALM_MS), -1);
+	say(c, "c\r\n0\r\n\r\n");
+	f = taken(b, PATIENCE_MS);
+	assert_true(f >= 0);
+	text = hear(f, "\r\n\r\nabc");
+	assert_ptr_equal(strstr(text, "POST /x HTTP/1.1\r\n"), text);
+	assert_non_null(strstr(text, "Content-Length: 3\r\n"));
+	assert_non_null(strstr(text, "X-Keep: 2\r\n"));
+	assert_null(strstr(text, "X-Drop"));
+	assert_null(strstr(text, "chunked"));
+	/* So is a response. */
+	say(f, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nan");
+	assert_int_equal(ready(c, CALM_MS), 0);
+	say(f, "sw");
+	assert_non_null(strstr(hear(c, "answ"), "Content-Length: 4\r\n"));
+	close(c);
+	close(f);
+}
+
+static void pipelined_requests_are_answered_in_order(void **state)
+{
+	struct bench *b = *state;
+	int c = client_of(&b->at), f;
+	char *text;
+
+	say(c, "GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\n\r\n"
+	       "GET /3 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+	f = taken(b, PATIENCE_MS);
+	for (int i = 1; i <= 3; i++) {
+		char path[32], body[] = "body0";
+
+		body[4] = (char)('0' + i);
+		snprintf(path, sizeof(path), "GET /%d ", i);
+		assert_non_null(strstr(hear(f, "\r\n\r\n"), path));
+		serve(f, body);
+	}
+	text = hear(c, NULL);
+	assert_true(strstr(text, "body1") < strstr(text, "body2"));
+	assert_true(strstr(text, "body2") < strstr(text, "body3"));
+	close(c);
+	close(f);
+}
+
+static void a_head_gets_the_length_and_no_body(void **state)
+{
+	struct bench *b = *state;
+	int c = client_of(&b->at), f;
+
+	say(c, "HEAD / HTTP/1.1\r\nHost: h\r\n\r\n");
+	f = taken(b, PATIENCE_MS);
+	hear(f, "\r\n\r\n");
+	say(f, "HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n");
+	assert_non_null(strstr(hear(c, "\n\r\n"), "Content-Length: 1234\r\n"));
+	say(c, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+	hear(f, "\r\n\r\n");
+	serve(f, "body");
+	assert_non_null(strstr(hear(c, "body"), "Content-Length: 4\r\n"));
+	close(c);
+	close(f);
+}
+
+/* ---- What goes wrong -------------------------------------------------------------------------- */
+
+static void a_function_that_breaks_off_is_a_502(void **state)
+{
+	static const char *const answers[] = { "", "HTTP/1.1 200 OK\r\nContent-Len",
+		"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort", "nonsense\r\n\r\n" };
+	struct bench *b = *state;
+
+	for (unsigned i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+		int c = ask(b, "/"), f = taken(b, PATIENCE_MS);
+
+		hear(f, "\r\n\r\n");
+		say(f, answers[i]);
+		close(f);
+		assert_non_null(strstr(hear(c, "\n\r\n"), "HTTP/1.1 502 "));
+		close(c);
+	}
+	assert_int_equal(metric(b, "queue_proxy_in_flight"), 0);
+}
+
+static void a_function_that_is_not_there_is_a_502_and_unhealthy(void **state)
+{
+	struct bench *b = *state;
+	int c = client_of(&b->metrics);
+
+	say(c, "GET /health HTTP/1.1\r\nHost: h\r\n\r\n");
+	assert_non_null(strstr(hear(c, "\n\r\n"), "HTTP/1.1 200 "));
+	close(b->function);
+	b->function = -1;
+	say(c, "GET /health HTTP/1.1\r\nHost: h\r\n\r\n");
+	assert_non_null(strstr(hear(c, "\n\r\n"), "HTTP/1.1 503 "));
+	close(c);
+	c = ask(b, "/");
+	assert_non_null(strstr(hear(c, "\n\r\n"), "HTTP/1.1 502 "));
+	close(c);
+}
+
+static void a_function_that_is_silent_is_a_504(void **state)
+{
+	struct bench *b = *state;
+	int c = ask(b, "/"), f = taken(b, PATIENCE_MS);
+
+	assert_non_null(strstr(hear(c, "\n\r\n"), "HTTP/1.1 504 "));
+	assert_int_equal(metric(b, "queue_proxy_timeouts_total"), 1);
+	assert_int_equal(metric(b, "queue_proxy_in_flight"), 0);
+	close(c);
+	close(f);
+}
+
+static void bad_requests_are_refused_here(void **state)
+{
+	static const char *const bad[][2] = {
+		{ "NONSENSE\r\n\r\n", "HTTP/1.1 400 " },
+		{ "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9999999\r\n\r\n", "HTTP/1.1 413 " },
+		{ "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+		  "HTTP/1.1 400 " },
+		{ "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+		  "HTTP/1.1 400 " },
+	};
+	struct bench *b = *state;
+
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		int c = client_of(&b->at);
+		char *text;
+
+		say(c, bad[i][0]);
+		text = hear(c, NULL);
+		assert_ptr_equal(strstr(text, bad[i][1]), text);
+		close(c);
+	}
+	assert_int_equal(taken(b, CALM_MS), -1);
+}
+
+static void connections_above_the_limit_are_told_so(void **state)
+{
+	struct bench *b = *state;
+	int c[CLIENTS + 1];
+
+	for (int i = 0; i <= CLIENTS; i++)
+		c[i] = client_of(&b->at);
+	assert_non_null(strstr(hear(c[CLIENTS], NULL), "HTTP/1.1 503 "));
+	for (int i = 0; i <= CLIENTS; i++)
+		close(c[i]);
+}
+
+static void random_clients_leave_nothing_in_flight(void **state)
+{
+	static const char *const pieces[] = {
+		"GET / HTTP/1.1\r\nHost: h\r\n\r\n", "POST /p HTTP/1.1\r\nHost: h\r\n", "\r\n", "3\r\nabc\r\n",
+		"Content-Length: 3\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n", "0\r\n\r\n",
+		"HEAD / HTTP/1.0\r\n\r\n", "Expect: 100-continue\r\n", "\x01\xff",
+	};
+	struct bench *b = *state;
+	uint64_t random = 7;
+	pid_t function = fork();
+
+	if (!function) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		signal(SIGPIPE, SIG_IGN);
+		for (;;) {                      /* answers something, once per connection */
+			int f = taken(b, -1);
+			char text[4096];
+
+			if (recv(f, text, sizeof(text), 0) > 0 && random_next(&random) % 4)
+				(void)!send(f, "HTTP/1.1 204 No Content\r\n\r\n", 27, MSG_NOSIGNAL);
+			close(f);
+		}
+	}
+	for (int i = 0; i < 1500; i++) {
+		int c = client_of(&b->at), n = (int)(random_next(&random) % 8);
+
+		while (n--) {
+			const char *piece = pieces[random_next(&random) % 10];
+
+			(void)!send(c, piece, strlen(piece), MSG_NOSIGNAL);
+		}
+		if (random_next(&random) & 1)
+			ready(c, 1);
+		if (random_next(&random) & 1)
+			reset(c);
+		else
+			close(c);
+	}
+	for (int i = 0; i < 200 && metric(b, "queue_proxy_connections") > 1; i++)
+		usleep(10000);
+	assert_int_equal(metric(b, "queue_proxy_in_flight"), 0);
+	assert_int_equal(metric(b, "queue_proxy_queued"), 0);
+	assert_int_equal(metric(b, "queue_proxy_connections"), 1);     /* the one that asks */
+	kill(function, SIGKILL);
+	waitpid(function, NULL, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(requests_above_the_limit_wait_in_order),
+		TEST(a_full_queue_is_a_503_and_the_connection_stays_good),
+		TEST(who_goes_while_waiting_leaves_the_queue),
+		TEST(who_goes_while_being_served_keeps_its_slot_until_the_function_is_done),
+		TEST(a_request_is_passed_on_only_when_it_is_whole),
+		TEST(pipelined_requests_are_answered_in_order),
+		TEST(a_head_gets_the_length_and_no_body),
+		TEST(a_function_that_breaks_off_is_a_502),
+		TEST(a_function_that_is_not_there_is_a_502_and_unhealthy),
+		cmocka_unit_test_setup_teardown(a_function_that_is_silent_is_a_504, start_impatient,
+						stop),
+		TEST(bad_requests_are_refused_here),
+		TEST(connections_above_the_limit_are_told_so),
+		TEST(random_clients_leave_nothing_in_flight),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
