@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A gateway for tests of its client side: it takes requests and answers them when the test says so. The
- * test plays the clients, and turns the loop.
+ * A gateway for tests of its client side: it takes requests and answers them when the test says so.
+ * The test plays the clients, and turns the loop.
  */
 #ifndef PERHOP_TESTS_UNIT_FAKE_GATEWAY_H
 #define PERHOP_TESTS_UNIT_FAKE_GATEWAY_H
@@ -250,7 +250,8 @@ static inline bool reply(struct fake *k, unsigned i, const char *body, unsigned 
 		http_text(&w, body);
 	n = http_end(&w);
 	assert_true(n > 0);
-	a.content_type = (struct slice){ http_part(r, (size_t)n, r->content_type), r->content_type.length };
+	a.content_type =
+		(struct slice){http_part(r, (size_t)n, r->content_type), r->content_type.length};
 	a.fields = (struct slice){ http_part(r, (size_t)n, r->fields), r->fields.length };
 	a.body = (struct slice){ http_part(r, (size_t)n, r->body), r->body.length };
 	memmove(&k->held[i], &k->held[i + 1], (--k->n_held - i) * sizeof(k->held[0]));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The promises of the whole gateway in a real deployment: null (one process), and skmsg where it can run
- * here, since only a function with a process of its own can die.
+ * The promises of the whole gateway in a real deployment: null (one process), and skmsg where it
+ * can run here, since only a function with a process of its own can die.
  */
 #include <errno.h>
 #include <poll.h>
@@ -103,12 +103,16 @@ static const struct chain chains[] = {
 	{ "crash", "/crash", &ids[CRASH], 1 },
 };
 static const struct application app = {
-	.functions = functions, .n_functions = N_FUNCTIONS, .chains = chains, .n_chains = N_FUNCTIONS,
+	.functions = functions,
+	.n_functions = N_FUNCTIONS,
+	.chains = chains,
+	.n_chains = N_FUNCTIONS,
 };
 
 /*
- * A dataplane without a shared pool: the gateway's buffers are its own, so a request is known by its id
- * alone. Messages are queued, last in, first out: answers come in another order than requests.
+ * A dataplane without a shared pool: the gateway's buffers are its own, so a request is known by
+ * its id alone. Messages are queued, last in, first out: answers come in another order than
+ * requests.
  */
 struct stack {
 	struct pool *pool;
@@ -223,7 +227,8 @@ static unsigned get(const struct deployment *d, const char *target, char *text, 
 	unsigned status;
 	int fd = join(d);
 
-	snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: a\r\nCookie: c=d\r\n\r\n", target);
+	snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: a\r\nCookie: c=d\r\n\r\n",
+		 target);
 	say(fd, request);
 	status = hear(fd, text, room);
 	close(fd);
@@ -284,7 +289,8 @@ static void every_request_gets_its_answer(void **state)
 	assert_non_null(strstr(text, "perhop_requests_total{chain=\"reason\",class=\"4xx\"} 1\n"));
 	assert_non_null(strstr(text, "perhop_refused_total{reason=\"no_chain\"} 3\n"));
 	assert_non_null(strstr(text, "perhop_refused_total{reason=\"unsound_answer\"} 2\n"));
-	assert_non_null(strstr(text, "perhop_request_seconds_bucket{chain=\"page\",le=\"+Inf\"} 4\n"));
+	assert_non_null(
+		strstr(text, "perhop_request_seconds_bucket{chain=\"page\",le=\"+Inf\"} 4\n"));
 	assert_non_null(strstr(text, "perhop_pool_buffers_in_use 0\n"));
 	assert_nothing_in_use(&d);
 	deploy_stop(&d);

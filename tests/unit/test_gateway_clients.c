@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Clients that misbehave: whatever they send, however slowly, and whenever they leave, they are told why
- * if they listen, others are undisturbed, and nothing stays in use.
+ * Clients that misbehave: whatever they send, however slowly, and whenever they leave, they are
+ * told why if they listen, others are undisturbed, and nothing stays in use.
  */
 #include "tests/unit/fake_gateway.h"
 
@@ -10,21 +10,24 @@ static void bad_requests_are_told_why_and_others_undisturbed(void **state)
 	static const struct {
 		const char *text, *status;
 	} cases[] = {
-		{ "nonsense\r\n\r\n", "400" },
-		{ "\x16\x03\x01", "400" },
-		{ "GET / HTTP/1.1\r\n\r\n", "400" },
-		{ "BREW / HTTP/1.1\r\nHost: a\r\n\r\n", "501" },
-		{ "GET / HTTP/3.0\r\nHost: a\r\n\r\n", "505" },
-		{ POST("Content-Length: 1\r\nContent-Length: 2\r\n", "x"), "400" },
-		{ POST("Content-Length: 99999999\r\n", "x"), "413" },
-		{ POST("Content-Length: 99999999\r\nExpect: 100-continue\r\n", ""), "413" },
-		{ POST("Transfer-Encoding: chunked\r\n", "ffffff\r\nx"), "413" },
-		{ POST("Transfer-Encoding: chunked\r\n", "zz\r\n"), "400" },
-		{ POST("Expect: tea\r\nContent-Length: 1\r\n", "x"), "417" },
+		{"nonsense\r\n\r\n", "400"},
+		{"\x16\x03\x01", "400"},
+		{"GET / HTTP/1.1\r\n\r\n", "400"},
+		{"BREW / HTTP/1.1\r\nHost: a\r\n\r\n", "501"},
+		{"GET / HTTP/3.0\r\nHost: a\r\n\r\n", "505"},
+		{POST("Content-Length: 1\r\nContent-Length: 2\r\n", "x"), "400"},
+		{POST("Content-Length: 99999999\r\n", "x"), "413"},
+		{POST("Content-Length: 99999999\r\nExpect: 100-continue\r\n", ""), "413"},
+		{POST("Transfer-Encoding: chunked\r\n", "ffffff\r\nx"), "413"},
+		{POST("Transfer-Encoding: chunked\r\n", "zz\r\n"), "400"},
+		{POST("Expect: tea\r\nContent-Length: 1\r\n", "x"), "417"},
 		/* Smuggling: what follows must not be taken for a request. */
-		{ POST("Content-Length: 4\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n" GET("/evil")), "400" },
-		{ POST("Transfer-Encoding: chunked, chunked\r\n", "0\r\n\r\n" GET("/evil")), "501" },
-		{ POST("Transfer-Encoding: chunked\r\n", "2\r\nabc\r\n0\r\n\r\n" GET("/evil")), "400" },
+		{POST("Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
+		      "0\r\n\r\n" GET("/evil")),
+		 "400"},
+		{POST("Transfer-Encoding: chunked, chunked\r\n", "0\r\n\r\n" GET("/evil")), "501"},
+		{POST("Transfer-Encoding: chunked\r\n", "2\r\nabc\r\n0\r\n\r\n" GET("/evil")),
+		 "400"},
 	};
 	struct fake *k = *state;
 	int other = join(k);
@@ -236,7 +239,8 @@ static void hostile(struct fake *k, uint64_t *random)
 		at += piece;
 	}
 	while (k->n_held && random_next(random) % 3)
-		reply(k, (unsigned)(random_next(random) % k->n_held), "ok", 1 + random_next(random) % 2000);
+		reply(k, (unsigned)(random_next(random) % k->n_held), "ok",
+		      1 + random_next(random) % 2000);
 	if (random_next(random) % 2)
 		shutdown(fd, SHUT_WR);
 	spin(k);

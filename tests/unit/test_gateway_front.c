@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The promises of the gateway's client side, on socket pairs: what goes in comes out as whole requests,
- * what is answered goes out in order and whole. test_gateway_clients.c has the clients that misbehave.
+ * The promises of the gateway's client side, on socket pairs: what goes in comes out as whole
+ * requests, what is answered goes out in order and whole. test_gateway_clients.c has the clients
+ * that misbehave.
  */
 #include "tests/unit/fake_gateway.h"
 
@@ -10,7 +11,8 @@ static void request_arrives_whole_however_it_is_cut(void **state)
 	static const char *const requests[] = {
 		GET("/x"),
 		POST("Content-Length: 11\r\n", "hello world"),
-		POST("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n6;x\r\n world\r\n0\r\nT: x\r\n\r\n"),
+		POST("Transfer-Encoding: chunked\r\n",
+		     "5\r\nhello\r\n6;x\r\n world\r\n0\r\nT: x\r\n\r\n"),
 	};
 	struct fake *k = *state;
 	bool closed;
@@ -27,7 +29,8 @@ static void request_arrives_whole_however_it_is_cut(void **state)
 			assert_int_equal(k->n_held, 1);
 			assert_string_equal(k->held[0].text, i ? "POST /p hello world" : "GET /x ");
 			assert_true(reply(k, 0, "fine", 1));
-			assert_string_equal(strstr(hear(k, fd, &closed), "\r\n\r\n"), "\r\n\r\nfine");
+			assert_string_equal(strstr(hear(k, fd, &closed), "\r\n\r\n"),
+					    "\r\n\r\nfine");
 			assert_false(closed);
 			close(fd);
 			spin(k);
@@ -132,7 +135,8 @@ static void expectation_of_a_refused_request_is_refused(void **state)
 	const char *text;
 	bool closed;
 
-	say(k, fd, "POST /none HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
+	say(k, fd,
+	    "POST /none HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
 	text = hear(k, fd, &closed);
 	assert_int_equal(strncmp(text, "HTTP/1.1 404", 12), 0);
 	assert_true(closed);
@@ -148,7 +152,9 @@ static void refused_request_keeps_the_connection(void **state)
 
 	say(k, fd, "POST /none HTTP/1.1\r\nHost: a\r\nContent-Length: 30\r\n\r\nGET /evil");
 	say(k, fd, " HTTP/1.1\r\n1234567890" GET("/next"));
-	say(k, fd, "POST /none HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+	say(k, fd,
+	    "POST /none HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+	    "chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
 	assert_int_equal(k->n_held, 1);
 	assert_string_equal(k->held[0].text, "GET /next ");
 	reply(k, 0, "fine", 1);
