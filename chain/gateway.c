@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Between the clients (gateway_front.c) and the chain (runtime.c): which chain a path belongs to, which
- * request a message answers, and what a client is told when there is no answer.
+ * Between the clients (gateway_front.c) and the chain (runtime.c): which chain a path belongs to,
+ * which request a message answers, and what a client is told when there is no answer.
  *
  * A request in the chain has a slot in a private table. Nothing that comes from shared memory is
- * followed: with a shared pool the slot is the buffer's index, which pool_accept has checked; else it
- * is part of the message's id, which the dataplane keeps at home, and the whole id must match.
+ * followed: with a shared pool the slot is the buffer's index, which pool_accept has checked; else
+ * it is part of the message's id, which the dataplane keeps at home, and the whole id must match.
  *
  *     FREE --submit--> WAITING --reply, 502--> FREE
  *                         |  timeout: the client gets 504 now
@@ -63,7 +63,7 @@ struct gateway {
 	struct gateway_metrics metrics;
 };
 
-/* ---- Slots ------------------------------------------------------------------------------------ */
+/* ---- Slots ---------------------------------------------------------------------------------- */
 
 static uint32_t slot_take(struct gateway *g, const struct message *m)
 {
@@ -71,7 +71,8 @@ static uint32_t slot_take(struct gateway *g, const struct message *m)
 
 	if (g->shared) {
 		slot = pool_index(g->pool, m);
-		return slot < g->slots && g->requests[slot].state == REQUEST_FREE ? slot : SLOT_NONE;
+		return slot < g->slots && g->requests[slot].state == REQUEST_FREE ? slot
+										  : SLOT_NONE;
 	}
 	slot = g->free;
 	if (slot != SLOT_NONE)
@@ -121,7 +122,10 @@ static void slot_free(struct gateway *g, uint32_t slot)
 	}
 }
 
-/* The request that `m` answers, its slot freed. False: there is none, or its client has 504 already. */
+/*
+ * The request that `m` answers, its slot freed. False: there is none, or its client has 504
+ * already.
+ */
 static bool slot_claim(struct gateway *g, const struct message *m, struct ticket *ticket)
 {
 	const uint64_t id = m->id;
@@ -147,7 +151,7 @@ static bool slot_claim(struct gateway *g, const struct message *m, struct ticket
 	return waiting;
 }
 
-/* ---- Requests --------------------------------------------------------------------------------- */
+/* ---- Requests ------------------------------------------------------------------------------- */
 
 static bool refuse(struct gateway *g, struct answer *a, enum gateway_refusal why, unsigned status,
 		   const char *text)
@@ -226,7 +230,9 @@ static bool on_open(void *arg, struct exchange *x, const struct http_head *h, bo
 		return refuse(g, &x->answer, REFUSED_NO_CHAIN, 404, "no chain has this path\n");
 	x->topic = (uint16_t)topic;
 	x->started_ns = clock_now_ns();
-	/* Bodies on their way may hold half of the pool: slow senders must not shut out the rest. */
+	/*
+	 * Bodies on their way may hold half of the pool: slow senders must not shut out the rest.
+	 */
 	if (!whole && pool_in_use(g->pool) >= pool_buffers(g->pool) / 2)
 		return refuse(g, &x->answer, REFUSED_POOL, 503, "too many requests are arriving\n");
 	x->m = pool_alloc(g->pool, GATEWAY);
@@ -253,7 +259,8 @@ static bool on_submit(void *arg, struct ticket t, struct exchange *x, struct mes
 	int err;
 
 	if (slot == SLOT_NONE)
-		return refuse(g, &x->answer, REFUSED_POOL, 503, "too many requests are in the chain\n");
+		return refuse(g, &x->answer, REFUSED_POOL, 503,
+			      "too many requests are in the chain\n");
 	q = &g->requests[slot];
 	q->id = ++g->next_id << SLOT_BITS | slot;
 	q->ticket = t;
@@ -273,11 +280,14 @@ static bool on_submit(void *arg, struct ticket t, struct exchange *x, struct mes
 	slot_free(g, slot);
 	switch (err) {
 	case -EAGAIN:
-		return refuse(g, &x->answer, REFUSED_BACKLOG, 503, "the function's queue is full\n");
+		return refuse(g, &x->answer, REFUSED_BACKLOG, 503,
+			      "the function's queue is full\n");
 	case -EPIPE:
-		return refuse(g, &x->answer, REFUSED_DEAD, 502, "no instance of the function is alive\n");
+		return refuse(g, &x->answer, REFUSED_DEAD, 502,
+			      "no instance of the function is alive\n");
 	case -EMSGSIZE:
-		return refuse(g, &x->answer, REFUSED_INTERNAL, 500, "the request cannot be encoded\n");
+		return refuse(g, &x->answer, REFUSED_INTERNAL, 500,
+			      "the request cannot be encoded\n");
 	}
 	return refuse(g, &x->answer, REFUSED_INTERNAL, 500, "the request could not be sent\n");
 }
@@ -305,7 +315,7 @@ static int on_watch(void *arg, int fd, uint32_t events, uint64_t data)
 	return runtime_watch(g->runtime, fd, events, (void *)(uintptr_t)data, true);
 }
 
-/* ---- Answers ---------------------------------------------------------------------------------- */
+/* ---- Answers -------------------------------------------------------------------------------- */
 
 static bool slice_of(struct slice *s, const void *base, size_t length, struct http_part part)
 {
@@ -316,8 +326,8 @@ static bool slice_of(struct slice *s, const void *base, size_t length, struct ht
 
 /*
  * The answer in `m`, which a function wrote: sound, or false. The header is checked and used as one
- * copy, so that a function that writes on after its reply cannot change what was checked; the head's
- * text is checked once more as it is copied to the client.
+ * copy, so that a function that writes on after its reply cannot change what was checked; the
+ * head's text is checked once more as it is copied to the client.
  */
 static bool read_answer(const struct gateway *g, struct message *m, struct answer *a)
 {
@@ -376,7 +386,7 @@ static void on_reply(void *arg, struct message *m)
 	}
 }
 
-/* ---- What does not come back ------------------------------------------------------------------ */
+/* ---- What does not come back ---------------------------------------------------------------- */
 
 static void on_reclaimed(void *arg, struct message *m)
 {
@@ -393,8 +403,8 @@ static void on_reclaimed(void *arg, struct message *m)
 }
 
 /*
- * Take back what dead instances held. The supervisor restarts one only after `reclaimed` says so. As
- * long as it stays dead it is looked at again: a message may have been on its way to it.
+ * Take back what dead instances held. The supervisor restarts one only after `reclaimed` says so.
+ * As long as it stays dead it is looked at again: a message may have been on its way to it.
  */
 static void reclaim_dead(struct gateway *g)
 {
@@ -411,7 +421,8 @@ static void reclaim_dead(struct gateway *g)
 		if (atomic_load_explicit(&l->state, memory_order_acquire) != INSTANCE_DEAD)
 			continue;
 		incarnation = atomic_load_explicit(&l->incarnation, memory_order_relaxed);
-		if (!again && atomic_load_explicit(&l->reclaimed, memory_order_relaxed) == incarnation)
+		if (!again &&
+		    atomic_load_explicit(&l->reclaimed, memory_order_relaxed) == incarnation)
 			continue;
 		if (g->shared)
 			pool_reclaim(g->pool, i, GATEWAY, on_reclaimed, g);
@@ -436,7 +447,7 @@ static void expire(struct gateway *g)
 	}
 }
 
-/* ---- The loop's guest ------------------------------------------------------------------------- */
+/* ---- The loop's guest ----------------------------------------------------------------------- */
 
 static void on_ready(void *arg, void *data, uint32_t events)
 {
@@ -480,7 +491,7 @@ static int64_t on_due(void *arg)
 	return due;
 }
 
-/* ---- Life ------------------------------------------------------------------------------------- */
+/* ---- Life ----------------------------------------------------------------------------------- */
 
 /* Raise the limit of descriptors as far as needed; returns how many clients it allows. */
 static uint32_t allow_clients(void)
@@ -493,7 +504,7 @@ static uint32_t allow_clients(void)
 	if (r.rlim_cur < want) {
 		struct rlimit raised = { want, r.rlim_max < want ? want : r.rlim_max };
 
-		if (setrlimit(RLIMIT_NOFILE, &raised)) {        /* not privileged: to the hard limit */
+		if (setrlimit(RLIMIT_NOFILE, &raised)) { /* not privileged: to the hard limit */
 			raised = (struct rlimit){ r.rlim_max, r.rlim_max };
 			(void)!setrlimit(RLIMIT_NOFILE, &raised);
 		}
@@ -541,8 +552,9 @@ static void listen_to(struct gateway *g)
 	/* Inherited by every accepted socket: answers are whole, Nagle would only delay them. */
 	setsockopt(g->d->listen_fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	/*
-	 * Hand connections over when the request is there (a silent client's after 1 s or so). With a
-	 * connection per request it saves 4 of 23 µs: no wake-up and no registration before the bytes.
+	 * Hand connections over when the request is there (a silent client's after 1 s or so). With
+	 * a connection per request it saves 4 of 23 µs: no wake-up and no registration before the
+	 * bytes.
 	 */
 	setsockopt(g->d->listen_fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &one, sizeof(one));
 }

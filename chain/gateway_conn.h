@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Inside of the gateway's client side: shared by gateway_front.c, gateway_in.c and gateway_out.c. */
+/*
+ * Inside of the gateway's client side: shared by gateway_front.c, gateway_in.c and gateway_out.c.
+ */
 #ifndef PERHOP_CHAIN_GATEWAY_CONN_H
 #define PERHOP_CHAIN_GATEWAY_CONN_H
 
@@ -29,7 +31,7 @@ struct conn {
 
 	char *body;                 /* where the body goes, of exchange next - 1; NULL: nowhere */
 	uint32_t body_offset;       /* of `body` in the payload */
-	uint64_t body_made, body_limit;     /* bytes so far; Content-Length, or how many are allowed */
+	uint64_t body_made, body_limit; /* bytes so far; Content-Length, or how many are allowed */
 	struct http_chunks chunks;
 
 	char *output;               /* rest of a head that the socket did not take, or NULL */

@@ -17,7 +17,7 @@ enum { ACCEPTS_PER_TURN = 64 };
 #define DATA_MARK (UINT64_C(1) << 63)       /* no pointer of a process looks like this */
 #define SWEEP_NS NS_PER_SEC
 
-/* ---- Buffers ---------------------------------------------------------------------------------- */
+/* ---- Buffers -------------------------------------------------------------------------------- */
 
 char *front_buffer(struct front *f)
 {
@@ -40,7 +40,7 @@ void front_unbuffer(struct front *f, char *buffer)
 	f->stats.buffers--;
 }
 
-/* ---- Exchanges -------------------------------------------------------------------------------- */
+/* ---- Exchanges ------------------------------------------------------------------------------ */
 
 static const char *status_text(unsigned status)
 {
@@ -97,7 +97,7 @@ void conn_refuse(struct front *f, struct exchange *x, unsigned status, const cha
 	conn_ready(f, x);
 }
 
-/* ---- The end of a connection ------------------------------------------------------------------ */
+/* ---- The end of a connection ---------------------------------------------------------------- */
 
 static void conn_close(struct front *f, struct conn *c)
 {
@@ -133,8 +133,9 @@ static uint64_t conn_data(const struct front *f, const struct conn *c)
 static void wind_up(struct front *f, struct conn *c)
 {
 	/*
-	 * Closing while the client still sends would make the kernel send a reset, which may overtake
-	 * the refusal. So only our side is closed, and the rest read, for a while (RFC 9112 §9.6).
+	 * Closing while the client still sends would make the kernel send a reset, which may
+	 * overtake the refusal. So only our side is closed, and the rest read, for a while (RFC
+	 * 9112 §9.6).
 	 */
 	if (c->linger && !c->draining && !shutdown(c->fd, SHUT_WR)) {
 		c->draining = true;
@@ -177,7 +178,7 @@ static void settle(struct front *f, struct conn *c)
 	}
 }
 
-/* ---- Coming ----------------------------------------------------------------------------------- */
+/* ---- Coming --------------------------------------------------------------------------------- */
 
 static struct conn *take_slot(struct front *f)
 {
@@ -269,7 +270,7 @@ void front_accept(struct front *f, int listen_fd)
 	}
 }
 
-/* ---- Turns ------------------------------------------------------------------------------------ */
+/* ---- Turns ---------------------------------------------------------------------------------- */
 
 void front_ready(struct front *f, uint64_t data, uint32_t events)
 {
@@ -302,8 +303,8 @@ bool front_answer(struct front *f, struct ticket t, const struct answer *a)
 		return false;
 	c = &f->conns[t.conn];
 	x = conn_exchange(c, t.sequence);
-	if (c->fd < 0 || c->generation != t.generation || t.sequence - c->first >= c->next - c->first ||
-	    x->state != EXCHANGE_WAITING)
+	if (c->fd < 0 || c->generation != t.generation ||
+	    t.sequence - c->first >= c->next - c->first || x->state != EXCHANGE_WAITING)
 		return false;
 	x->answer = *a;
 	x->state = EXCHANGE_READY;
@@ -399,7 +400,7 @@ const struct front_stats *front_stats(const struct front *f)
 	return &f->stats;
 }
 
-/* ---- Life ------------------------------------------------------------------------------------- */
+/* ---- Life ----------------------------------------------------------------------------------- */
 
 int front_create(struct front **out, const struct front_host *host, uint32_t conns)
 {

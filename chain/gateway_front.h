@@ -30,7 +30,9 @@ enum {
 	FRONT_OUTPUT_BYTES = HTTP_RESPONSE_HEAD_MAX + 1024, /* a response's head with our fields */
 };
 
-/* How long a client may take, ns. RFC 9110 names none; these are near nginx's and httpd's defaults. */
+/*
+ * How long a client may take, ns. RFC 9110 names none; these are near nginx's and httpd's defaults.
+ */
 #define FRONT_HEAD_NS (10 * NS_PER_SEC)     /* first to last byte of a head */
 #define FRONT_BODY_NS (30 * NS_PER_SEC)     /* then to the last byte of the body */
 #define FRONT_IDLE_NS (75 * NS_PER_SEC)     /* between requests */
@@ -73,8 +75,9 @@ struct front_host {
 	/* Watch `fd`; events go to front_ready with `data`. 0 or -errno. */
 	int (*watch)(void *arg, int fd, uint32_t events, uint64_t data);
 	/*
-	 * A head is complete; `whole`: the body too. Set x->topic, x->started_ns and x->m and return
-	 * true; or fill x->answer and return false: it is sent and the body, if any, is dropped.
+	 * A head is complete; `whole`: the body too. Set x->topic, x->started_ns and x->m and
+	 * return true; or fill x->answer and return false: it is sent and the body, if any, is
+	 * dropped.
 	 */
 	bool (*open)(void *arg, struct exchange *x, const struct http_head *h, bool whole);
 	/*
@@ -121,8 +124,8 @@ void front_ready(struct front *f, uint64_t data, uint32_t events);
 
 /*
  * Answer a request. True: the answer's memory is the front's. False: the client has gone, or was
- * answered before, and the memory is still the caller's. Must not be called from within open, submit or
- * answered.
+ * answered before, and the memory is still the caller's. Must not be called from within open,
+ * submit or answered.
  */
 bool front_answer(struct front *f, struct ticket t, const struct answer *a);
 

@@ -63,7 +63,8 @@ static void fail_request(struct front *f, struct conn *c, struct exchange *x, un
 }
 
 /* `x` has been answered before its body came: read past the body, if that is cheap. */
-static void skip_body(struct front *f, struct conn *c, struct exchange *x, const struct http_head *h)
+static void skip_body(struct front *f, struct conn *c, struct exchange *x,
+		      const struct http_head *h)
 {
 	if (h->expect_continue || (!h->chunked && h->content_length > f->host.body_max)) {
 		x->keep_alive = false;

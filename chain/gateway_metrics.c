@@ -44,7 +44,8 @@ static void chains(FILE *f, const struct gateway_metrics *g, const struct applic
 	head(f, "perhop_requests_total", "counter", "Answered requests by chain and status class.");
 	for (unsigned t = 0; t < app->n_chains && t < TOPIC_MAX; t++)
 		for (int class = 2; class < 6; class++)
-			fprintf(f, "perhop_requests_total{chain=\"%s\",class=\"%dxx\"} %" PRIu64 "\n",
+			fprintf(f,
+				"perhop_requests_total{chain=\"%s\",class=\"%dxx\"} %" PRIu64 "\n",
 				app->chains[t].name, class, g->chain[t].by_class[class]);
 	head(f, "perhop_request_seconds", "histogram",
 	     "From a request's whole head to the last byte of its answer.");
@@ -55,8 +56,11 @@ static void chains(FILE *f, const struct gateway_metrics *g, const struct applic
 
 		for (int i = 0; i < METRIC_BUCKETS - 1; i++) {
 			below += c->bucket[i];
-			fprintf(f, "perhop_request_seconds_bucket{chain=\"%s\",le=\"%.9g\"} %" PRIu64 "\n",
-				name, (double)(UINT64_C(1) << (METRIC_BUCKET_FIRST + i)) / 1e9, below);
+			fprintf(f,
+				"perhop_request_seconds_bucket{chain=\"%s\",le=\"%.9g\"} %" PRIu64
+				"\n",
+				name, (double)(UINT64_C(1) << (METRIC_BUCKET_FIRST + i)) / 1e9,
+				below);
 		}
 		fprintf(f, "perhop_request_seconds_bucket{chain=\"%s\",le=\"+Inf\"} %" PRIu64 "\n"
 			"perhop_request_seconds_sum{chain=\"%s\"} %.9f\n"
@@ -82,7 +86,8 @@ static void clients(FILE *f, const struct front_stats *s)
 		"perhop_timeouts_total{what=\"idle\"} %" PRIu64 "\n"
 		"perhop_timeouts_total{what=\"write\"} %" PRIu64 "\n",
 		s->timed_out_head, s->timed_out_body, s->timed_out_idle, s->timed_out_write);
-	head(f, "perhop_bad_requests_total", "counter", "Requests refused as they were read, by status.");
+	head(f, "perhop_bad_requests_total", "counter",
+	     "Requests refused as they were read, by status.");
 	for (unsigned i = 0; i < sizeof(s->refused) / sizeof(s->refused[0]); i++)
 		if (s->refused[i])
 			fprintf(f, "perhop_bad_requests_total{status=\"%u\"} %" PRIu64 "\n", i,
@@ -135,14 +140,16 @@ char *metrics_page(const struct gateway_metrics *g, const struct deployment *d,
 	if (!f)
 		return NULL;
 	chains(f, g, d->app);
-	head(f, "perhop_refused_total", "counter", "Requests that a chain did not answer, by reason.");
+	head(f, "perhop_refused_total", "counter",
+	     "Requests that a chain did not answer, by reason.");
 	for (int i = 0; i < REFUSED_REASONS; i++)
 		fprintf(f, "perhop_refused_total{reason=\"%s\"} %" PRIu64 "\n", refusal_names[i],
 			g->refused[i]);
 	single(f, "perhop_in_flight", "gauge", "Requests in the chain.", g->in_flight);
 	single(f, "perhop_late_answers_total", "counter",
 	       "Answers whose client had gone or given up.", g->late);
-	single(f, "perhop_stray_answers_total", "counter", "Answers to no known request.", g->stray);
+	single(f, "perhop_stray_answers_total", "counter", "Answers to no known request.",
+	       g->stray);
 	clients(f, front);
 	single(f, "perhop_pool_buffers", "gauge", "Buffers of the pool.", pool_buffers(pool));
 	single(f, "perhop_pool_buffers_in_use", "gauge", "Of these, in use.", pool_in_use(pool));
@@ -166,7 +173,8 @@ char *health_page(const struct deployment *d, bool *ready, size_t *length)
 		return NULL;
 	*ready = true;
 	for (instance_id i = 1; i < b->instances && i < INSTANCE_MAX; i++) {
-		const uint32_t state = atomic_load_explicit(&b->line[i].state, memory_order_relaxed);
+		const uint32_t state =
+			atomic_load_explicit(&b->line[i].state, memory_order_relaxed);
 
 		if (state == INSTANCE_READY)
 			continue;

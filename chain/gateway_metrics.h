@@ -38,8 +38,8 @@ struct gateway_metrics {
 void metrics_answered(struct gateway_metrics *g, uint16_t topic, unsigned status, uint64_t ns);
 
 /*
- * The metrics as Prometheus text, in malloc'd memory of *length bytes that the caller frees; NULL when
- * out of memory. `pool` is where the gateway's messages come from.
+ * The metrics as Prometheus text, in malloc'd memory of *length bytes that the caller frees; NULL
+ * when out of memory. `pool` is where the gateway's messages come from.
  */
 char *metrics_page(const struct gateway_metrics *g, const struct deployment *d,
 		   const struct front_stats *front, const struct pool *pool, size_t *length);

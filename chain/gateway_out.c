@@ -84,7 +84,7 @@ static bool send_answer(struct front *f, struct conn *c, struct exchange *x)
 		c->body_sent = 0;
 		iov[0] = (struct iovec){ f->head, (size_t)head };
 	} else if (c->output) {
-		iov[0] = (struct iovec){ c->output + c->output_at, c->output_length - c->output_at };
+		iov[0] = (struct iovec){c->output + c->output_at, c->output_length - c->output_at};
 	}
 	iov[1] = (struct iovec){ (char *)(uintptr_t)x->answer.body.at + c->body_sent,
 				 (size_t)(body - c->body_sent) };
@@ -122,7 +122,10 @@ static void send_continue(struct conn *c, struct exchange *x)
 	const ssize_t n = send(c->fd, text, sizeof(text) - 1, MSG_NOSIGNAL);
 
 	x->want_continue = false;
-	/* A full socket at this point: the client goes on by itself (RFC 9110 §10.1.1), or times out. */
+	/*
+	 * A full socket at this point: the client goes on by itself (RFC 9110 §10.1.1), or times
+	 * out.
+	 */
 	c->broken |= n >= 0 && (size_t)n < sizeof(text) - 1;
 }
 

@@ -23,7 +23,7 @@ enum {
 	HTTP_TARGET_MAX = 4 << 10,  /* request target; more is a 414 */
 	HTTP_FIELDS_MAX = 100,      /* header fields; more is a 431 */
 	HTTP_BODY_DEFAULT = 32 << 10, /* body; more is a 413, unless the pool's buffers hold more */
-	HTTP_RESPONSE_HEAD_MAX = 4 << 10, /* content type and fields of a function's response, bytes */
+	HTTP_RESPONSE_HEAD_MAX = 4 << 10, /* content type and fields of a function's response */
 };
 
 struct slice {
@@ -103,7 +103,8 @@ struct http_request {
 
 /*
  * The response likewise. `fields` are whole "Name: value\r\n" lines (Set-Cookie, Location…), never
- * those of the connection (Connection, Content-Length, Transfer-Encoding…): these are the gateway's.
+ * those of the connection (Connection, Content-Length, Transfer-Encoding…): these are the
+ * gateway's.
  */
 struct http_response {
 	uint16_t status;
@@ -120,17 +121,18 @@ const char *http_part(const void *base, size_t length, struct http_part part);
  * -EMSGSIZE. The body may already be in place: `body` may point into `out` where it belongs. With
  * body == NULL, `body_length` bytes of room are kept for a body that is yet to come: write it at
  * body.offset (the result - 1 - `body_length`), and call http_request_end with its true length (at
- * most what was kept). It takes the offset from the caller: memory that others can write is not asked.
+ * most what was kept). It takes the offset from the caller: memory that others can write is not
+ * asked.
  */
 ssize_t http_request_build(void *out, size_t room, const struct http_head *h, const char *body,
 			   size_t body_length);
 ssize_t http_request_end(struct http_request *r, size_t body_offset, size_t body_length);
 
 /*
- * Build a struct http_response at `out` from a parsed head, the `head` bytes it was parsed from, and
- * the body. Keeps the fields that are meant for the client (Set-Cookie, Location, Cache-Control…, all
- * of them in order) and drops the connection's, the server's (Server, Date) and X-Perhop-*. Returns
- * its bytes, or -EMSGSIZE. `body` as above.
+ * Build a struct http_response at `out` from a parsed head, the `head` bytes it was parsed from,
+ * and the body. Keeps the fields that are meant for the client (Set-Cookie, Location,
+ * Cache-Control…, all of them in order) and drops the connection's, the server's (Server, Date) and
+ * X-Perhop-*. Returns its bytes, or -EMSGSIZE. `body` as above.
  */
 ssize_t http_response_build(void *out, size_t room, const struct http_head *h, const char *head,
 			    const char *body, size_t body_length);
@@ -143,13 +145,13 @@ int http_request_check(const struct http_request *r, size_t length);
 int http_response_check(const struct http_response *r, size_t length);
 
 /*
- * Builder for functions: begin, fields, body, end. The first error is remembered and returned by end:
- * -EMSGSIZE (no room), -EINVAL (a field after the body, or a control character in a field: what a
- * client sent must not become a field of its own).
+ * Builder for functions: begin, fields, body, end. The first error is remembered and returned by
+ * end: -EMSGSIZE (no room), -EINVAL (a field after the body, or a control character in a field:
+ * what a client sent must not become a field of its own).
  */
 struct http_writer {
 	struct http_response *response;
-	size_t room, used;          /* bytes from `response`; one byte of room is kept for the NUL */
+	size_t room, used; /* bytes from `response`; one byte of room is kept for the NUL */
 	int error;
 };
 void http_begin(struct http_writer *w, void *payload, size_t room, unsigned status,
@@ -200,6 +202,7 @@ const char *http_method_name(unsigned method);
 ssize_t http_form_value(const char *text, size_t length, const char *name, char *out, size_t room);
 
 /* Value of a cookie in a Cookie field, likewise, but as it is: cookies are not percent-encoded. */
-ssize_t http_cookie_value(const char *text, size_t length, const char *name, char *out, size_t room);
+ssize_t http_cookie_value(const char *text, size_t length, const char *name, char *out,
+			  size_t room);
 
 #endif

@@ -15,8 +15,13 @@ enum {
 	TRAILER_MAX = 4 << 10,      /* all trailer fields, bytes */
 };
 
-enum state { SIZE_FIRST, SIZE, EXT, SIZE_LF, DATA, DATA_CR, DATA_LF, TRAILER_FIRST, TRAILER, TRAILER_LF,
-	     END_LF, DONE };
+/* clang-format off */
+enum state {
+	SIZE_FIRST, SIZE, EXT, SIZE_LF,
+	DATA, DATA_CR, DATA_LF,
+	TRAILER_FIRST, TRAILER, TRAILER_LF, END_LF, DONE
+};
+/* clang-format on */
 
 static int hex(char c)
 {

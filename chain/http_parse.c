@@ -88,7 +88,10 @@ const char *http_value_end(const char *p, const char *end)
 	return p;
 }
 
-/* CR LF, and nothing else, ends a line: a bare LF or CR means different things to different parsers. */
+/*
+ * CR LF, and nothing else, ends a line: a bare LF or CR means different things to different
+ * parsers.
+ */
 static int line_end(struct parse *p)
 {
 	if (p->at == p->end)

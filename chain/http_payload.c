@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Requests and responses as payloads: a header of offsets, then the parts, each with a NUL behind it.
+ * Requests and responses as payloads: a header of offsets, then the parts, each with a NUL behind
+ * it.
  *
  *     struct http_request | path \0 query \0 cookie \0 content type \0 host \0 body \0
  *     struct http_response | content type \0 fields \0 body \0

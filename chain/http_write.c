@@ -65,7 +65,8 @@ bool http_fields_sound(const char *at, size_t n)
 
 		while (at < end && http_is(*at, CHAR_TOKEN))
 			at++;
-		if (at == end || *at != ':' || at == name || of_connection(name, (size_t)(at - name)))
+		if (at == end || *at != ':' || at == name ||
+		    of_connection(name, (size_t)(at - name)))
 			return false;
 		at = http_value_end(at + 1, end);
 		if (end - at < 2 || at[0] != '\r' || at[1] != '\n')

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What every fuzz target has: libFuzzer's entry point, and a promise that stays on in every build. */
+/*
+ * What every fuzz target has: libFuzzer's entry point, and a promise that stays on in every build.
+ */
 #ifndef PERHOP_TESTS_FUZZ_H
 #define PERHOP_TESTS_FUZZ_H
 
@@ -10,12 +12,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define PROMISE(condition)                                                                          \
-	do {                                                                                        \
-		if (!(condition)) {                                                                 \
+#define PROMISE(condition)                                                                         \
+	do {                                                                                       \
+		if (!(condition)) {                                                                \
 			fprintf(stderr, "%s:%d: broken promise: %s\n", __FILE__, __LINE__, #condition); \
-			abort();                                                                    \
-		}                                                                                   \
+			abort();                                                                   \
+		}                                                                                  \
 	} while (0)
 
 #endif

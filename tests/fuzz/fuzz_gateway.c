@@ -43,7 +43,8 @@ static bool on_open(void *arg, struct exchange *x, const struct http_head *h, bo
 	return x->m;
 }
 
-static bool on_submit(void *arg, struct ticket t, struct exchange *x, struct message *m, uint32_t length)
+static bool on_submit(void *arg, struct ticket t, struct exchange *x, struct message *m,
+		      uint32_t length)
 {
 	struct bench *b = arg;
 
@@ -96,9 +97,12 @@ static void check_answers(const char *text, size_t n)
 		PROMISE(rc >= 0);
 		if (rc == 0)
 			return;
-		/* The bodies above have a NUL nowhere and no "HTTP": find a HEAD's missing body so. */
+		/*
+		 * The bodies above have a NUL nowhere and no "HTTP": find a HEAD's missing body so.
+		 */
 		all = (size_t)rc + (h.status >= 200 ? (size_t)h.content_length : 0);
-		if (n > (size_t)rc && !strncmp(text + rc, "HTTP/1.1 ", n - (size_t)rc < 9 ? n - (size_t)rc : 9))
+		if (n > (size_t)rc &&
+		    !strncmp(text + rc, "HTTP/1.1 ", n - (size_t)rc < 9 ? n - (size_t)rc : 9))
 			all = (size_t)rc;
 		if (all > n)
 			return;

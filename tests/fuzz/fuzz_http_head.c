@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Heads of requests and responses: verdicts do not depend on packets, slices lie within the bytes. */
+/*
+ * Heads of requests and responses: verdicts do not depend on packets, slices lie within the bytes.
+ */
 #include "chain/http.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -12,9 +14,10 @@ static void within(struct slice s, const char *text, size_t size)
 
 static void check_slices(const struct http_head *h, const char *text)
 {
-	const struct slice all[] = { h->target, h->path, h->query, h->host, h->cookie, h->content_type,
-				     h->location, h->set_cookie, h->x_type, h->x_topic, h->x_position,
-				     h->x_status, h->x_outcome };
+	const struct slice all[] = {h->target,   h->path,         h->query,      h->host,
+				    h->cookie,   h->content_type, h->location,   h->set_cookie,
+				    h->x_type,   h->x_topic,      h->x_position, h->x_status,
+				    h->x_outcome};
 	struct slice fields = http_fields(text, h->head_bytes), name, value;
 	unsigned n = 0;
 
@@ -34,8 +37,9 @@ static void check_payload(const struct http_head *h, const char *text, size_t si
 {
 	static char big[HTTP_HEAD_MAX * 2];
 	const size_t body = size - h->head_bytes < 100 ? size - h->head_bytes : 100;
-	ssize_t n = request ? http_request_build(big, sizeof(big), h, text + h->head_bytes, body) :
-			      http_response_build(big, sizeof(big), h, text, text + h->head_bytes, body);
+	ssize_t n = request ? http_request_build(big, sizeof(big), h, text + h->head_bytes, body)
+			    : http_response_build(big, sizeof(big), h, text, text + h->head_bytes,
+						  body);
 	void *exact;
 
 	PROMISE(n > 0);
@@ -44,12 +48,14 @@ static void check_payload(const struct http_head *h, const char *text, size_t si
 		return;
 	if (request) {
 		PROMISE(http_request_build(exact, (size_t)n, h, text + h->head_bytes, body) == n);
-		PROMISE(http_request_build(exact, (size_t)n - 1, h, text + h->head_bytes, body) < 0);
+		PROMISE(http_request_build(exact, (size_t)n - 1, h, text + h->head_bytes, body) <
+			0);
 		PROMISE(http_request_check((void *)big, (size_t)n) == 0);
 	} else {
 		const struct http_response *r = (void *)big;
 
-		PROMISE(http_response_build(exact, (size_t)n, h, text, text + h->head_bytes, body) == n);
+		PROMISE(http_response_build(exact, (size_t)n, h, text, text + h->head_bytes,
+					    body) == n);
 		PROMISE(h->status < 200 || http_response_check(r, (size_t)n) == 0 ||
 			r->content_type.length + r->fields.length > HTTP_RESPONSE_HEAD_MAX);
 	}

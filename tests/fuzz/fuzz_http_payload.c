@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Requests and responses as another process left them in shared memory: what passes the check can be
- * read, and what a client gets is one response, whatever the function wrote.
+ * Requests and responses as another process left them in shared memory: what passes the check can
+ * be read, and what a client gets is one response, whatever the function wrote.
  */
 #include "chain/http.h"
 #include "tests/fuzz/fuzz.h"
@@ -39,8 +39,8 @@ static void check_response(const struct http_response *r, size_t size)
 	read_part(r, size, r->body);
 	n = http_write_response_head(
 		wire, sizeof(wire), r->status,
-		(struct slice){ http_part(r, size, r->content_type), r->content_type.length },
-		(struct slice){ http_part(r, size, r->fields), r->fields.length }, "", r->body.length,
+		(struct slice){http_part(r, size, r->content_type), r->content_type.length},
+		(struct slice){http_part(r, size, r->fields), r->fields.length}, "", r->body.length,
 		true);
 	PROMISE(n > 0);
 	n = http_parse_response(&h, wire, (size_t)n) - n;
@@ -57,9 +57,9 @@ static void check_writer(const char *text, size_t size)
 	static char wire[HTTP_RESPONSE_HEAD_MAX + 1024];
 	const size_t half = size / 2;
 	struct http_head h;
-	const ssize_t n = http_write_response_head(wire, sizeof(wire), 200,
-						   (struct slice){ text, half < 64 ? half : 64 },
-						   (struct slice){ text + half, size - half }, "", 7, false);
+	const ssize_t n = http_write_response_head(
+		wire, sizeof(wire), 200, (struct slice){text, half < 64 ? half : 64},
+		(struct slice){text + half, size - half}, "", 7, false);
 
 	PROMISE(n > 0 || n == -EBADMSG || n == -EMSGSIZE);
 	if (n > 0 && http_parse_response(&h, wire, (size_t)n) > 0)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Runs a fuzz target without a fuzzer's runtime: FILE..., each as it is and then in FUZZ_RUNS (2000)
- * random variations. What is found depends on FUZZ_SEED (1) and the file alone, so a failure here is a
- * failure everywhere. A crash leaves the variation in crash-input in FUZZ_CRASH_DIR, if that is set.
+ * Runs a fuzz target without a fuzzer's runtime: FILE..., each as it is and then in FUZZ_RUNS
+ * (2000) random variations. What is found depends on FUZZ_SEED (1) and the file alone, so a failure
+ * here is a failure everywhere. A crash leaves the variation in crash-input in FUZZ_CRASH_DIR, if
+ * that is set.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -16,11 +17,14 @@ enum { INPUT_MAX = 64 << 10 };
 
 /* Bytes and words that parsers care about. */
 static const char *const tokens[] = {
-	"\r\n", "\r", "\n", "\r\n\r\n", " ", "\t", ":", ";", ",", "=", "&", "%", "%00", "%zz", "+", "\"", "/",
-	"?", "#", "0", "1", "-1", "ffffffffffffffff", "18446744073709551616", "HTTP/1.1", "HTTP/1.0",
-	"GET ", "POST ", "HEAD ", "http://", "Host: a\r\n", "Content-Length: ", "content-length: 5\r\n",
-	"Transfer-Encoding: chunked\r\n", "Connection: close\r\n", "Expect: 100-continue\r\n",
-	"Cookie: ", "X-Perhop-Type: ", "0\r\n\r\n", "5\r\nhello\r\n",
+	/* clang-format off */
+	"\r\n", "\r", "\n", "\r\n\r\n", " ", "\t", ":", ";", ",", "=", "&", "%", "%00", "%zz",
+	"+", "\"", "/", "?", "#", "0", "1", "-1", "ffffffffffffffff", "18446744073709551616",
+	"HTTP/1.1", "HTTP/1.0", "GET ", "POST ", "HEAD ", "http://", "Host: a\r\n",
+	"Content-Length: ", "content-length: 5\r\n", "Transfer-Encoding: chunked\r\n",
+	"Connection: close\r\n", "Expect: 100-continue\r\n", "Cookie: ", "X-Perhop-Type: ",
+	"0\r\n\r\n", "5\r\nhello\r\n",
+	/* clang-format on */
 };
 
 static void save(const uint8_t *data, size_t n)
@@ -90,13 +94,15 @@ static size_t mutate(uint8_t *data, size_t n, uint64_t *random)
 		{
 			uint8_t piece[256];
 
-			length = 1 + random_next(random) % (n - at < sizeof(piece) ? n - at : sizeof(piece));
+			length = 1 + random_next(random) %
+					     (n - at < sizeof(piece) ? n - at : sizeof(piece));
 			memcpy(piece, data + at, length);
 			return insert(data, n, random_next(random) % n, piece, length);
 		}
 	default:                                /* a number's byte order and size, for structs */
 		if (n >= at + 4) {
-			static const uint32_t edges[] = { 0, 1, 0x7fffffff, 0x80000000, 0xffffffff, 0xffff };
+			static const uint32_t edges[] = {0,          1,          0x7fffffff,
+							 0x80000000, 0xffffffff, 0xffff};
 
 			memcpy(data + at, &edges[random_next(random) % 6], 4);
 		}

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The promises of the whole gateway in a real deployment: null (one process), and skmsg where it can run
- * here, since only a function with a process of its own can die.
+ * The promises of the whole gateway in a real deployment: null (one process), and skmsg where it
+ * can run here, since only a function with a process of its own can die.
  */
+#include <errno.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -102,7 +103,71 @@ static const struct chain chains[] = {
 	{ "crash", "/crash", &ids[CRASH], 1 },
 };
 static const struct application app = {
-	.functions = functions, .n_functions = N_FUNCTIONS, .chains = chains, .n_chains = N_FUNCTIONS,
+	.functions = functions,
+	.n_functions = N_FUNCTIONS,
+	.chains = chains,
+	.n_chains = N_FUNCTIONS,
+};
+
+/*
+ * A dataplane without a shared pool: the gateway's buffers are its own, so a request is known by
+ * its id alone. Messages are queued, last in, first out: answers come in another order than
+ * requests.
+ */
+struct stack {
+	struct pool *pool;
+	unsigned count;
+	struct message *at[BUFFERS];
+};
+
+static int stack_attach(struct endpoint *ep)
+{
+	struct stack *s = calloc(1, sizeof(*s));
+
+	ep->priv = s;
+	if (!s || pool_create(&s->pool, BUFFERS, 64 << 10, 0))
+		return -ENOMEM;
+	ep->pool = s->pool;
+	return 0;
+}
+
+static int stack_send(struct endpoint *ep, instance_id to, struct message *m)
+{
+	struct stack *s = ep->priv;
+
+	(void)to;
+	s->at[s->count++] = m;
+	return 0;
+}
+
+static int stack_recv(struct endpoint *ep, struct message **batch, int max)
+{
+	struct stack *s = ep->priv;
+	int n = 0;
+
+	while (n < max && s->count)
+		batch[n++] = s->at[--s->count];
+	return n;
+}
+
+static bool stack_arm(struct endpoint *ep)
+{
+	return ((struct stack *)ep->priv)->count;
+}
+
+static void stack_detach(struct endpoint *ep)
+{
+	struct stack *s = ep->priv;
+
+	if (s)
+		pool_destroy(s->pool);
+	free(s);
+}
+
+static const struct dataplane_ops stack_ops = {
+	.version = DATAPLANE_VERSION, .name = "stack", .modes = "", .flags = DP_ONE_PROCESS,
+	.attach = stack_attach, .send = stack_send, .recv = stack_recv, .arm = stack_arm,
+	.detach = stack_detach,
 };
 
 static void deploy(struct deployment *d, const char *text, struct deploy_config *c)
@@ -162,7 +227,8 @@ static unsigned get(const struct deployment *d, const char *target, char *text, 
 	unsigned status;
 	int fd = join(d);
 
-	snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: a\r\nCookie: c=d\r\n\r\n", target);
+	snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: a\r\nCookie: c=d\r\n\r\n",
+		 target);
 	say(fd, request);
 	status = hear(fd, text, room);
 	close(fd);
@@ -223,7 +289,8 @@ static void every_request_gets_its_answer(void **state)
 	assert_non_null(strstr(text, "perhop_requests_total{chain=\"reason\",class=\"4xx\"} 1\n"));
 	assert_non_null(strstr(text, "perhop_refused_total{reason=\"no_chain\"} 3\n"));
 	assert_non_null(strstr(text, "perhop_refused_total{reason=\"unsound_answer\"} 2\n"));
-	assert_non_null(strstr(text, "perhop_request_seconds_bucket{chain=\"page\",le=\"+Inf\"} 4\n"));
+	assert_non_null(
+		strstr(text, "perhop_request_seconds_bucket{chain=\"page\",le=\"+Inf\"} 4\n"));
 	assert_non_null(strstr(text, "perhop_pool_buffers_in_use 0\n"));
 	assert_nothing_in_use(&d);
 	deploy_stop(&d);
@@ -303,6 +370,47 @@ static void slow_uploads_cannot_take_the_whole_pool(void **state)
 	deploy_stop(&d);
 }
 
+static void without_a_shared_pool_answers_find_their_clients(void **state)
+{
+	static char text[1 << 16];
+	const struct spec spec = { .text = "stack", .name = "stack" };
+	struct deploy_config c;
+	struct deployment d;
+	char request[80], says[20];
+	int fd[BUFFERS];
+
+	(void)state;
+	deploy_defaults(&c);
+	c.service = SERVICE_SLEEP;
+	c.service_scale = 1;
+	c.pool_buffers = BUFFERS;
+	c.request_timeout_ns = 5 * NS_PER_SEC;
+	if (deploy_start(&d, &stack_ops, &spec, &app, &c))
+		fail_msg("%s", d.why);
+	for (int i = 0; i < BUFFERS - 1; i++) {
+		snprintf(request, sizeof(request), "GET /%s?%d HTTP/1.1\r\nHost: a\r\n\r\n",
+			 i % 3 ? "page" : "slow", i);
+		fd[i] = join(&d);
+		say(fd[i], request);
+	}
+	close(fd[0]);
+	for (int i = 1; i < BUFFERS - 1; i++) {
+		snprintf(says, sizeof(says), "?%d [", i);
+		assert_int_equal(hear(fd[i], text, sizeof(text)), 201);
+		assert_non_null(strstr(text, says));
+		close(fd[i]);
+	}
+	for (int i = 0; i < 100; i++) {
+		assert_int_equal(get(&d, "/_perhop/metrics", text, sizeof(text)), 200);
+		if (strstr(text, "perhop_pool_buffers_in_use 0\n"))
+			break;
+		sleep_ms(10);
+	}
+	assert_non_null(strstr(text, "perhop_pool_buffers_in_use 0\n"));
+	assert_non_null(strstr(text, "perhop_in_flight 0\n"));
+	deploy_stop(&d);
+}
+
 static void dead_instance_is_a_502_and_nothing_is_lost(void **state)
 {
 	const struct dataplane_ops *ops = dataplane_find("skmsg");
@@ -346,6 +454,7 @@ int main(void)
 		cmocka_unit_test(timed_out_request_keeps_its_buffer_until_it_returns),
 		cmocka_unit_test(exhausted_pool_is_a_503_and_recovers),
 		cmocka_unit_test(slow_uploads_cannot_take_the_whole_pool),
+		cmocka_unit_test(without_a_shared_pool_answers_find_their_clients),
 		cmocka_unit_test(dead_instance_is_a_502_and_nothing_is_lost),
 	};
 

@@ -16,83 +16,85 @@ struct sample {
 
 #define H "Host: a\r\n"
 
-/* What is ambiguous, malformed or unsupported, and its status. Also the corpus of the packet test. */
+/*
+ * What is ambiguous, malformed or unsupported, and its status. Also the corpus of the packet test.
+ */
 static const struct sample requests[] = {
-	{ "GET / HTTP/1.1\r\n" H "\r\n", 1 },
-	{ "GET / HTTP/1.0\r\n\r\n", 1 },
-	{ "\r\nGET / HTTP/1.1\r\n" H "\r\n", 1 },
-	{ "\r\n\r\nGET / HTTP/1.1\r\n" H "\r\n", -400 },
-	{ "GET /product/1?x=2&y HTTP/1.1\r\nhOsT: shop:80\r\nCookie: a=b; c=d\r\n\r\n", 1 },
-	{ "POST /cart HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhello", 1 },
-	{ "POST /cart HTTP/1.1\r\n" H "Content-Length: 5\r\nContent-Length: 5\r\n\r\n", 1 },
-	{ "POST /cart HTTP/1.1\r\n" H "Transfer-Encoding: Chunked\r\n\r\n", 1 },
-	{ "GET http://shop/cart?a HTTP/1.1\r\n" H "\r\n", 1 },
-	{ "GET http://shop HTTP/1.1\r\n" H "\r\n", 1 },
-	{ "OPTIONS * HTTP/1.1\r\n" H "\r\n", 1 },
-	{ "GET / HTTP/1.2\r\n" H "\r\n", 1 },
-	{ "GET / HTTP/1.1\r\n" H "X:\r\nY: \t \r\n\r\n", 1 },
-	{ "GET / HTTP/1.1\r\n" H "X: \x80\xff tab\there\r\n\r\n", 1 },
-	{ "GET / HTTP/1.1\r\nHost:\r\n\r\n", 1 },
-	{ "POST / HTTP/1.1\r\n" H "Expect: 100-Continue\r\nContent-Length: 1\r\n\r\n", 1 },
-	{ "", 0 },
-	{ "GET", 0 },
-	{ "GET / HTTP/1.1\r\n" H, 0 },
-	{ "GET / HTTP/1.1\r\n" H "\r", 0 },
+	{"GET / HTTP/1.1\r\n" H "\r\n", 1},
+	{"GET / HTTP/1.0\r\n\r\n", 1},
+	{"\r\nGET / HTTP/1.1\r\n" H "\r\n", 1},
+	{"\r\n\r\nGET / HTTP/1.1\r\n" H "\r\n", -400},
+	{"GET /product/1?x=2&y HTTP/1.1\r\nhOsT: shop:80\r\nCookie: a=b; c=d\r\n\r\n", 1},
+	{"POST /cart HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhello", 1},
+	{"POST /cart HTTP/1.1\r\n" H "Content-Length: 5\r\nContent-Length: 5\r\n\r\n", 1},
+	{"POST /cart HTTP/1.1\r\n" H "Transfer-Encoding: Chunked\r\n\r\n", 1},
+	{"GET http://shop/cart?a HTTP/1.1\r\n" H "\r\n", 1},
+	{"GET http://shop HTTP/1.1\r\n" H "\r\n", 1},
+	{"OPTIONS * HTTP/1.1\r\n" H "\r\n", 1},
+	{"GET / HTTP/1.2\r\n" H "\r\n", 1},
+	{"GET / HTTP/1.1\r\n" H "X:\r\nY: \t \r\n\r\n", 1},
+	{"GET / HTTP/1.1\r\n" H "X: \x80\xff tab\there\r\n\r\n", 1},
+	{"GET / HTTP/1.1\r\nHost:\r\n\r\n", 1},
+	{"POST / HTTP/1.1\r\n" H "Expect: 100-Continue\r\nContent-Length: 1\r\n\r\n", 1},
+	{"", 0},
+	{"GET", 0},
+	{"GET / HTTP/1.1\r\n" H, 0},
+	{"GET / HTTP/1.1\r\n" H "\r", 0},
 	/* Smuggling: what one parser takes for the end of a message, another must not miss. */
-	{ "POST / HTTP/1.1\r\n" H "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", -400 },
-	{ "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n", -400 },
-	{ "POST / HTTP/1.1\r\n" H "Content-Length: 5\r\nContent-Length: 6\r\n\r\n", -400 },
-	{ "POST / HTTP/1.1\r\n" H "Content-Length: 5, 5\r\n\r\n", -400 },
-	{ "POST / HTTP/1.1\r\n" H "Content-Length: +5\r\n\r\n", -400 },
-	{ "POST / HTTP/1.1\r\n" H "Content-Length: -5\r\n\r\n", -400 },
-	{ "POST / HTTP/1.1\r\n" H "Content-Length: 0x5\r\n\r\n", -400 },
-	{ "POST / HTTP/1.1\r\n" H "Content-Length: 5 5\r\n\r\n", -400 },
-	{ "POST / HTTP/1.1\r\n" H "Content-Length:\r\n\r\n", -400 },
-	{ "POST / HTTP/1.1\r\n" H "Content-Length: 99999999999999999999\r\n\r\n", -413 },
-	{ "POST / HTTP/1.1\r\n" H "Content-Length : 5\r\n\r\n", -400 },
-	{ "POST / HTTP/1.1\r\n" H "Transfer-Encoding : chunked\r\n\r\n", -400 },
-	{ "POST / HTTP/1.1\r\n" H "Transfer-Encoding: gzip, chunked\r\n\r\n", -501 },
-	{ "POST / HTTP/1.1\r\n" H "Transfer-Encoding: xchunked\r\n\r\n", -501 },
-	{ "POST / HTTP/1.1\r\n" H "Transfer-Encoding: identity\r\n\r\n", -501 },
-	{ "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
-	  -400 },
-	{ "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", -400 },
-	{ "GET / HTTP/1.1\r\n" H "X: a\r\n folded\r\n\r\n", -400 },
-	{ "GET / HTTP/1.1\r\n X: a\r\n" H "\r\n", -400 },
-	{ "GET / HTTP/1.1\n" H "\r\n", -400 },
-	{ "GET / HTTP/1.1\r\nHost: a\n\n", -400 },
-	{ "GET / HTTP/1.1\r\nHost: a\rX: b\r\n\r\n", -400 },
-	{ "GET / HTTP/1.1\r\n" H "X: a\x01\r\n\r\n", -400 },
-	{ "GET / HTTP/1.1\r\n" H "X: a\x7f\r\n\r\n", -400 },
-	{ "GET / HTTP/1.1\r\n" H "X\x80: a\r\n\r\n", -400 },
-	{ "GET / HTTP/1.1\r\n" H ": a\r\n\r\n", -400 },
-	{ "GET / HTTP/1.1\r\n" H "no colon\r\n\r\n", -400 },
-	{ "GET / HTTP/1.1\r\n\r\n", -400 },
-	{ "GET / HTTP/1.1\r\n" H H "\r\n", -400 },
-	{ "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", -400 },
-	{ "GET / HTTP/1.1\r\nHost: a,b@c\r\n\r\n", -400 },
-	{ "GET  / HTTP/1.1\r\n" H "\r\n", -400 },
-	{ "GET /  HTTP/1.1\r\n" H "\r\n", -400 },
-	{ "GET / HTTP/1.1 \r\n" H "\r\n", -400 },
-	{ "GET /\r\n", -400 },
-	{ "GET /#x HTTP/1.1\r\n", -400 },
-	{ "GET /\x80 HTTP/1.1\r\n", -400 },
-	{ "GET x HTTP/1.1\r\n" H "\r\n", -400 },
-	{ "GET * HTTP/1.1\r\n" H "\r\n", -400 },
-	{ "GET http:///x HTTP/1.1\r\n" H "\r\n", -400 },
-	{ "GET http://a@b/x HTTP/1.1\r\n" H "\r\n", -400 },
-	{ " GET / HTTP/1.1\r\n", -400 },
-	{ "G\"T / HTTP/1.1\r\n", -400 },
-	{ "get / HTTP/1.1\r\n", -501 },
-	{ "BREW / HTTP/1.1\r\n", -501 },
-	{ "CONNECT a:80 HTTP/1.1\r\n", -501 },
-	{ "AAAAAAAAAAAAAAAAAAAAAAAAAAAA", -501 },
-	{ "GET / HTTP/2.0\r\n", -505 },
-	{ "GET / HTTP/1,1\r\n", -400 },
-	{ "GET / http/1.1\r\n", -400 },
-	{ "GET / HTTP/11\r\n", -400 },
-	{ "\x16\x03\x01\x02", -400 },
-	{ "POST / HTTP/1.1\r\n" H "Expect: cookies\r\n\r\n", -417 },
+	{"POST / HTTP/1.1\r\n" H "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", -400},
+	{"POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n", -400},
+	{"POST / HTTP/1.1\r\n" H "Content-Length: 5\r\nContent-Length: 6\r\n\r\n", -400},
+	{"POST / HTTP/1.1\r\n" H "Content-Length: 5, 5\r\n\r\n", -400},
+	{"POST / HTTP/1.1\r\n" H "Content-Length: +5\r\n\r\n", -400},
+	{"POST / HTTP/1.1\r\n" H "Content-Length: -5\r\n\r\n", -400},
+	{"POST / HTTP/1.1\r\n" H "Content-Length: 0x5\r\n\r\n", -400},
+	{"POST / HTTP/1.1\r\n" H "Content-Length: 5 5\r\n\r\n", -400},
+	{"POST / HTTP/1.1\r\n" H "Content-Length:\r\n\r\n", -400},
+	{"POST / HTTP/1.1\r\n" H "Content-Length: 99999999999999999999\r\n\r\n", -413},
+	{"POST / HTTP/1.1\r\n" H "Content-Length : 5\r\n\r\n", -400},
+	{"POST / HTTP/1.1\r\n" H "Transfer-Encoding : chunked\r\n\r\n", -400},
+	{"POST / HTTP/1.1\r\n" H "Transfer-Encoding: gzip, chunked\r\n\r\n", -501},
+	{"POST / HTTP/1.1\r\n" H "Transfer-Encoding: xchunked\r\n\r\n", -501},
+	{"POST / HTTP/1.1\r\n" H "Transfer-Encoding: identity\r\n\r\n", -501},
+	{"POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+	 -400},
+	{"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", -400},
+	{"GET / HTTP/1.1\r\n" H "X: a\r\n folded\r\n\r\n", -400},
+	{"GET / HTTP/1.1\r\n X: a\r\n" H "\r\n", -400},
+	{"GET / HTTP/1.1\n" H "\r\n", -400},
+	{"GET / HTTP/1.1\r\nHost: a\n\n", -400},
+	{"GET / HTTP/1.1\r\nHost: a\rX: b\r\n\r\n", -400},
+	{"GET / HTTP/1.1\r\n" H "X: a\x01\r\n\r\n", -400},
+	{"GET / HTTP/1.1\r\n" H "X: a\x7f\r\n\r\n", -400},
+	{"GET / HTTP/1.1\r\n" H "X\x80: a\r\n\r\n", -400},
+	{"GET / HTTP/1.1\r\n" H ": a\r\n\r\n", -400},
+	{"GET / HTTP/1.1\r\n" H "no colon\r\n\r\n", -400},
+	{"GET / HTTP/1.1\r\n\r\n", -400},
+	{"GET / HTTP/1.1\r\n" H H "\r\n", -400},
+	{"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", -400},
+	{"GET / HTTP/1.1\r\nHost: a,b@c\r\n\r\n", -400},
+	{"GET  / HTTP/1.1\r\n" H "\r\n", -400},
+	{"GET /  HTTP/1.1\r\n" H "\r\n", -400},
+	{"GET / HTTP/1.1 \r\n" H "\r\n", -400},
+	{"GET /\r\n", -400},
+	{"GET /#x HTTP/1.1\r\n", -400},
+	{"GET /\x80 HTTP/1.1\r\n", -400},
+	{"GET x HTTP/1.1\r\n" H "\r\n", -400},
+	{"GET * HTTP/1.1\r\n" H "\r\n", -400},
+	{"GET http:///x HTTP/1.1\r\n" H "\r\n", -400},
+	{"GET http://a@b/x HTTP/1.1\r\n" H "\r\n", -400},
+	{" GET / HTTP/1.1\r\n", -400},
+	{"G\"T / HTTP/1.1\r\n", -400},
+	{"get / HTTP/1.1\r\n", -501},
+	{"BREW / HTTP/1.1\r\n", -501},
+	{"CONNECT a:80 HTTP/1.1\r\n", -501},
+	{"AAAAAAAAAAAAAAAAAAAAAAAAAAAA", -501},
+	{"GET / HTTP/2.0\r\n", -505},
+	{"GET / HTTP/1,1\r\n", -400},
+	{"GET / http/1.1\r\n", -400},
+	{"GET / HTTP/11\r\n", -400},
+	{"\x16\x03\x01\x02", -400},
+	{"POST / HTTP/1.1\r\n" H "Expect: cookies\r\n\r\n", -417},
 };
 
 #define N_REQUESTS (sizeof(requests) / sizeof(requests[0]))
@@ -254,7 +256,8 @@ static void holds_its_limits(void **state)
 	assert_int_equal(verdict(repeat(HTTP_HEAD_MAX - around, "GET / HTTP/1.1\r\nHost: a\r\nX: ",
 					'x', "\r\n\r\n")), 1);
 	assert_int_equal(verdict(repeat(HTTP_HEAD_MAX - around + 1,
-					"GET / HTTP/1.1\r\nHost: a\r\nX: ", 'x', "\r\n\r\n")), -431);
+					"GET / HTTP/1.1\r\nHost: a\r\nX: ", 'x', "\r\n\r\n")),
+			 -431);
 	assert_int_equal(verdict(repeat(HTTP_HEAD_MAX, "GET / HTTP/1.1\r\n", 'x', "")), -431);
 
 	n = (size_t)sprintf(many, "GET / HTTP/1.1\r\nHost: a\r\n");
@@ -274,17 +277,18 @@ static void reads_responses(void **state)
 		const char *text;
 		int verdict;
 	} cases[] = {
-		{ "HTTP/1.1 200\r\n\r\n", 1 },
-		{ "HTTP/1.1 200 \r\n\r\n", 1 },
-		{ "HTTP/1.0 200 OK\r\n\r\n", 1 },
-		{ "HTTP/1.1 20 OK\r\n\r\n", -400 },
-		{ "HTTP/1.1 2000 OK\r\n\r\n", -400 },
-		{ "HTTP/1.1 700 OK\r\n\r\n", -400 },
-		{ "HTTP/2.0 200 OK\r\n\r\n", -505 },
-		{ "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", -400 },
-		{ "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", -400 },
-		{ "HTTP/1.1 204 No\r\nTransfer-Encoding: chunked\r\n\r\n", -400 },
-		{ "HTTP/1.1 200 OK\r\n", 0 },
+		{"HTTP/1.1 200\r\n\r\n", 1},
+		{"HTTP/1.1 200 \r\n\r\n", 1},
+		{"HTTP/1.0 200 OK\r\n\r\n", 1},
+		{"HTTP/1.1 20 OK\r\n\r\n", -400},
+		{"HTTP/1.1 2000 OK\r\n\r\n", -400},
+		{"HTTP/1.1 700 OK\r\n\r\n", -400},
+		{"HTTP/2.0 200 OK\r\n\r\n", -505},
+		{"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", -400},
+		{"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+		 -400},
+		{"HTTP/1.1 204 No\r\nTransfer-Encoding: chunked\r\n\r\n", -400},
+		{"HTTP/1.1 200 OK\r\n", 0},
 	};
 	struct http_head h;
 
@@ -305,7 +309,8 @@ static void reads_responses(void **state)
 
 static void walks_over_all_fields(void **state)
 {
-	static const char text[] = "GET / HTTP/1.1\r\nHost: a\r\nX-Y:  z \r\nEmpty:\r\n\r\nbody: no\r\n";
+	static const char text[] =
+		"GET / HTTP/1.1\r\nHost: a\r\nX-Y:  z \r\nEmpty:\r\n\r\nbody: no\r\n";
 	struct slice fields, name, value;
 	struct http_head h;
 
@@ -325,7 +330,8 @@ static void walks_over_all_fields(void **state)
 }
 
 /* Decode `text` in pieces of `piece` bytes into `out`; returns the verdict. */
-static int dechunk(const char *text, size_t piece, char *out, size_t *made, size_t *used, uint64_t limit)
+static int dechunk(const char *text, size_t piece, char *out, size_t *made, size_t *used,
+		   uint64_t limit)
 {
 	struct http_chunks c = { 0 };
 	const size_t n = strlen(text);
@@ -345,16 +351,27 @@ static int dechunk(const char *text, size_t piece, char *out, size_t *made, size
 static void decodes_chunks_cut_anywhere(void **state)
 {
 	static const struct sample cases[] = {
-		{ "5\r\nhello\r\n6;ext=\"a b\"\r\n world\r\n0\r\n\r\nNEXT", 1 },
-		{ "5\r\nhello\r\n006\r\n world\r\n0\r\nX: y\r\nZ:\r\n\r\nNEXT", 1 },
-		{ "5\r\nhello\r\n", 0 },
-		{ "5\r\nhel", 0 },
-		{ "\r\n", -400 }, { "g\r\n", -400 }, { "-5\r\n", -400 }, { "0x5\r\n", -400 },
-		{ "5 \r\nhello\r\n", -400 }, { "5\nhello\r\n", -400 }, { "5\r\nhello\n0\r\n\r\n", -400 },
-		{ "5\r\nhelloX\r\n", -400 }, { "5\r\nhello\rX", -400 }, { ";x\r\n", -400 },
-		{ "5;\x01\r\n", -400 }, { "0\r\n folded\r\n\r\n", -400 }, { "0\r\n\n", -400 },
-		{ "0\r\nX: y\n\r\n", -400 }, { "FFFFFFFFFFFFFFFF\r\n", -413 },
-		{ "10000000000000005\r\nhello", -413 }, { "65\r\n", -413 },
+		{"5\r\nhello\r\n6;ext=\"a b\"\r\n world\r\n0\r\n\r\nNEXT", 1},
+		{"5\r\nhello\r\n006\r\n world\r\n0\r\nX: y\r\nZ:\r\n\r\nNEXT", 1},
+		{"5\r\nhello\r\n", 0},
+		{"5\r\nhel", 0},
+		{"\r\n", -400},
+		{"g\r\n", -400},
+		{"-5\r\n", -400},
+		{"0x5\r\n", -400},
+		{"5 \r\nhello\r\n", -400},
+		{"5\nhello\r\n", -400},
+		{"5\r\nhello\n0\r\n\r\n", -400},
+		{"5\r\nhelloX\r\n", -400},
+		{"5\r\nhello\rX", -400},
+		{";x\r\n", -400},
+		{"5;\x01\r\n", -400},
+		{"0\r\n folded\r\n\r\n", -400},
+		{"0\r\n\n", -400},
+		{"0\r\nX: y\n\r\n", -400},
+		{"FFFFFFFFFFFFFFFF\r\n", -413},
+		{"10000000000000005\r\nhello", -413},
+		{"65\r\n", -413},
 	};
 	char whole[128], cut[128];
 	size_t made, used, made_cut, used_cut;
@@ -366,8 +383,8 @@ static void decodes_chunks_cut_anywhere(void **state)
 		if (rc != cases[i].verdict)
 			fail_msg("%d, not %d, for %s", rc, cases[i].verdict, cases[i].text);
 		for (size_t piece = 1; piece < 8; piece++) {
-			assert_int_equal(dechunk(cases[i].text, piece, cut, &made_cut, &used_cut, 100),
-					 rc);
+			assert_int_equal(
+				dechunk(cases[i].text, piece, cut, &made_cut, &used_cut, 100), rc);
 			assert_int_equal(made_cut, made);
 			assert_int_equal(used_cut, used);
 			assert_memory_equal(cut, whole, made);
@@ -393,7 +410,8 @@ static void bounds_chunk_extensions_and_trailers(void **state)
 	assert_int_equal(dechunk(text, 1000, out, &made, &used, 10), -431);
 	free(text);
 	/* Many small chunks, each within the limit. */
-	assert_int_equal(dechunk("4\r\nabcd\r\n4\r\nabcd\r\n4\r\nabcd\r\n", 3, out, &made, &used, 10), -413);
+	assert_int_equal(
+		dechunk("4\r\nabcd\r\n4\r\nabcd\r\n4\r\nabcd\r\n", 3, out, &made, &used, 10), -413);
 }
 
 static void decodes_chunks_in_place(void **state)

@@ -75,11 +75,11 @@ static void damaged_requests_are_refused(void **state)
 	size_t n;
 
 	(void)state;
-#define DAMAGED(change)                                                                             \
-	do {                                                                                        \
-		n = (size_t)build(out, sizeof(out));                                                \
-		change;                                                                             \
-		assert_int_equal(http_request_check(r, n), -EBADMSG);                               \
+#define DAMAGED(change)                                                                            \
+	do {                                                                                       \
+		n = (size_t)build(out, sizeof(out));                                               \
+		change;                                                                            \
+		assert_int_equal(http_request_check(r, n), -EBADMSG);                              \
 	} while (0)
 	DAMAGED(n = sizeof(*r) - 1);
 	DAMAGED(r->method = 0);
@@ -172,12 +172,12 @@ static void damaged_responses_are_refused(void **state)
 	size_t n;
 
 	(void)state;
-#define DAMAGED(change)                                                                             \
-	do {                                                                                        \
-		n = (size_t)write_page(out, sizeof(out));                                           \
-		assert_int_equal(http_response_check(r, n), 0);                                     \
-		change;                                                                             \
-		assert_int_equal(http_response_check(r, n), -EBADMSG);                              \
+#define DAMAGED(change)                                                                            \
+	do {                                                                                       \
+		n = (size_t)write_page(out, sizeof(out));                                          \
+		assert_int_equal(http_response_check(r, n), 0);                                    \
+		change;                                                                            \
+		assert_int_equal(http_response_check(r, n), -EBADMSG);                             \
 	} while (0)
 	DAMAGED(r->status = 100);
 	DAMAGED(r->status = 600);
@@ -218,25 +218,29 @@ static void response_survives_the_wire(void **state)
 	assert_int_equal(m, n);
 	assert_memory_equal(out, again, (size_t)n);
 	for (size_t room = 0; room < (size_t)m; room++)
-		assert_int_equal(http_response_build(again, room, &h, wire, wire + head, 4), -EMSGSIZE);
+		assert_int_equal(http_response_build(again, room, &h, wire, wire + head, 4),
+				 -EMSGSIZE);
 }
 
 static void heads_are_checked_as_they_are_copied(void **state)
 {
-	static const char *const bad[] = { "Content-Length: 1\r\n", "X: y", "X: y\r\n\r\n", "X y\r\n",
-					   "transfer-encoding: chunked\r\n", "X: a\nY: b\r\n" };
+	static const char *const bad[] = {
+		"Content-Length: 1\r\n",          "X: y",          "X: y\r\n\r\n", "X y\r\n",
+		"transfer-encoding: chunked\r\n", "X: a\nY: b\r\n"};
 	const struct slice none = { "", 0 };
 	char wire[256];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_int_equal(http_write_response_head(wire, sizeof(wire), 200, none,
-							  (struct slice){ bad[i], strlen(bad[i]) }, "",
-							  0, true), -EBADMSG);
+							  (struct slice){bad[i], strlen(bad[i])},
+							  "", 0, true),
+				 -EBADMSG);
 	assert_int_equal(http_write_response_head(wire, sizeof(wire), 200,
 						  (struct slice){ "a\r\nb", 4 }, none, "", 0, true),
 			 -EBADMSG);
-	assert_int_equal(http_write_response_head(wire, 40, 200, none, none, "", 0, true), -EMSGSIZE);
+	assert_int_equal(http_write_response_head(wire, 40, 200, none, none, "", 0, true),
+			 -EMSGSIZE);
 }
 
 static void request_heads_parse_back(void **state)
@@ -266,7 +270,8 @@ static void no_content_has_no_length(void **state)
 
 static void form_values_are_decoded_and_bounded(void **state)
 {
-	static const char text[] = "a=1&name=J%C3%B6rg+M&empty=&flag&b%61d=x&nul=%00&esc=%zz&cut=%4";
+	static const char text[] =
+		"a=1&name=J%C3%B6rg+M&empty=&flag&b%61d=x&nul=%00&esc=%zz&cut=%4";
 	char out[16];
 
 	(void)state;
