@@ -124,11 +124,12 @@ void meter_complete(struct meter *m, const struct sample *s)
 	uint64_t response = s->now_ns - s->intended_ns;
 
 	integrate(m, s->now_ns);
+	/* First, so that a phase which ends now still has this request among those in flight. */
+	if (s->now_ns >= m->step_ends_ns)
+		meter_turn(m, s->now_ns);
 	m->in_flight--;
 	m->intended_sum_ns -= s->intended_ns;
 	atomic_store_explicit(&r->completed, ++m->completed, memory_order_relaxed);
-	if (s->now_ns >= m->step_ends_ns)
-		meter_turn(m, s->now_ns);
 	m->step_requests++;
 	if (s->ok)
 		histogram_add(&m->step, response);
