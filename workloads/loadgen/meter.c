@@ -113,9 +113,13 @@ void meter_begin(struct meter *m, uint64_t intended, uint64_t now)
 	m->intended_sum_ns += intended;
 	if (!meter_measuring(m))
 		return;
-	/* It has been in the system since it was intended: the integral makes up for that. */
-	r->in_flight_ns += now - (intended > m->measured_from_ns ? intended : m->measured_from_ns);
 	r->late += now - intended > LATE_NS;
+	/* It has been in the system since it was intended: the integral makes up for that. */
+	if (intended < m->measured_from_ns) {
+		r->earlier_ns += m->measured_from_ns - intended;
+		intended = m->measured_from_ns;
+	}
+	r->in_flight_ns += now - intended;
 }
 
 void meter_complete(struct meter *m, const struct sample *s)
