@@ -113,13 +113,9 @@ void meter_begin(struct meter *m, uint64_t intended, uint64_t now)
 	m->intended_sum_ns += intended;
 	if (!meter_measuring(m))
 		return;
-	r->late += now - intended > LATE_NS;
 	/* It has been in the system since it was intended: the integral makes up for that. */
-	if (intended < m->measured_from_ns) {
-		r->earlier_ns += m->measured_from_ns - intended;
-		intended = m->measured_from_ns;
-	}
-	r->in_flight_ns += now - intended;
+	r->in_flight_ns += now - (intended > m->measured_from_ns ? intended : m->measured_from_ns);
+	r->late += now - intended > LATE_NS;
 }
 
 void meter_complete(struct meter *m, const struct sample *s)
@@ -128,12 +124,11 @@ void meter_complete(struct meter *m, const struct sample *s)
 	uint64_t response = s->now_ns - s->intended_ns;
 
 	integrate(m, s->now_ns);
-	/* First, so that a phase which ends now still has this request among those in flight. */
-	if (s->now_ns >= m->step_ends_ns)
-		meter_turn(m, s->now_ns);
 	m->in_flight--;
 	m->intended_sum_ns -= s->intended_ns;
 	atomic_store_explicit(&r->completed, ++m->completed, memory_order_relaxed);
+	if (s->now_ns >= m->step_ends_ns)
+		meter_turn(m, s->now_ns);
 	m->step_requests++;
 	if (s->ok)
 		histogram_add(&m->step, response);
