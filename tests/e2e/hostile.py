@@ -143,8 +143,7 @@ class Attacker(threading.Thread):
         self.count("pipelined", n)
         try:
             with self.connect() as connection:
-                connection.sendall(get("/no/such/page") * n)
-                connection.shutdown(socket.SHUT_WR)
+                connection.sendall(get("/no/such/page") * (n - 1) + get("/no/such/page", "Connection: close\r\n"))
                 data = b""
                 while part := connection.recv(65536):
                     data += part
