@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "chain/clock.h"
+#include "chain/dataplane.h"
 #include "chain/waiting.h"
 
 enum {
@@ -52,6 +53,11 @@ int waiting_parse(const char *text, enum waiting *out)
 const char *waiting_name(enum waiting mode)
 {
 	return names[mode];
+}
+
+uint32_t waiting_flags(enum waiting mode)
+{
+	return mode == WAITING_SPIN || mode == WAITING_YIELD ? DP_POLLING : 0;
 }
 
 enum waiting waiting_of(const struct spec *spec, const struct option_spec *options)
@@ -130,12 +136,6 @@ void hall_ring(struct hall *h, uint64_t targets)
 	atomic_thread_fence(memory_order_seq_cst);
 	for (; targets; targets &= targets - 1)
 		ring_one(h, (unsigned)__builtin_ctzll(targets));
-}
-
-void hall_stamp(struct hall *h, instance_id target)
-{
-	if (atomic_load_explicit(&h->shared->bell[target].asleep, memory_order_relaxed))
-		take_down(h, target);
 }
 
 /* ---- Learning --------------------------------------------------------------------------------- */
@@ -228,6 +228,19 @@ void waiter_busy(struct waiter *w)
 	if (w->probe_left && !--w->probe_left)
 		w->probe_gap_ns = PROBE_GAP_NS;
 	w->idle_ns = 0;
+}
+
+void waiter_sent(struct waiter *w, uint64_t targets)
+{
+	if (w->mode != WAITING_ADAPTIVE)
+		return;
+	waiter_busy(w);
+	for (; targets; targets &= targets - 1) {
+		unsigned target = (unsigned)__builtin_ctzll(targets);
+
+		if (atomic_load_explicit(&w->hall->shared->bell[target].asleep, memory_order_relaxed))
+			take_down(w->hall, target);
+	}
 }
 
 /* ---- Sleeping --------------------------------------------------------------------------------- */
@@ -329,7 +342,7 @@ bool waiter_step(struct waiter *w)
 	if (!limit)
 		return false;
 	__builtin_ia32_pause();
-	if (w->polls % CLOCK_POLLS)
+	if (w->polls % w->clock_polls)
 		return true;
 	now = clock_now_ns();
 	if (now - w->seen_ns > STOLEN_NS)
@@ -426,11 +439,12 @@ static ssize_t sleep_on_socket(struct waiter *w, int fd, void *buffer, size_t ro
 
 ssize_t waiter_recv(struct waiter *w, int fd, void *buffer, size_t room, int64_t timeout_ns)
 {
-	uint64_t end = timeout_ns < 0 ? 0 : clock_now_ns() + (uint64_t)timeout_ns, now;
+	uint64_t end = timeout_ns <= 0 ? 0 : clock_now_ns() + (uint64_t)timeout_ns, now;
 	int64_t left = timeout_ns;
 	ssize_t n;
 
-	if (w->mode == WAITING_BLOCK)
+	w->clock_polls = 1;                     /* each poll is a system call */
+	if (w->mode == WAITING_BLOCK && timeout_ns)
 		return sleep_on_socket(w, fd, buffer, room, timeout_ns);
 	for (unsigned polls = 0; polls < TURN_POLLS; polls++) {
 		n = recv_now(fd, buffer, room, MSG_DONTWAIT);
@@ -438,7 +452,9 @@ ssize_t waiter_recv(struct waiter *w, int fd, void *buffer, size_t room, int64_t
 			waiter_busy(w);
 			return n;
 		}
-		if (timeout_ns >= 0) {
+		if (!timeout_ns)
+			break;
+		if (timeout_ns > 0) {
 			now = clock_now_ns();
 			if (now >= end)
 				break;
@@ -478,6 +494,7 @@ void waiter_open(struct waiter *w, struct hall *h, instance_id self, enum waitin
 		.self_bit = UINT64_C(1) << self,
 		.mode = mode,
 		.cpus = (unsigned)CPU_COUNT(&may),
+		.clock_polls = CLOCK_POLLS,
 		.wake_ns = WAKE_FIRST_NS,
 		.probe_gap_ns = PROBE_GAP_NS,
 	};

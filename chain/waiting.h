@@ -56,6 +56,9 @@ enum waiting { WAITING_BLOCK, WAITING_SPIN, WAITING_YIELD, WAITING_ADAPTIVE };
 int waiting_parse(const char *text, enum waiting *out);
 const char *waiting_name(enum waiting mode);
 
+/* DP_POLLING when a receiver in this mode burns CPU while nothing comes, else 0. */
+uint32_t waiting_flags(enum waiting mode);
+
 /* The `wait` of a spec, which spec_check has seen. */
 enum waiting waiting_of(const struct spec *spec, const struct option_spec *options);
 
@@ -93,12 +96,6 @@ void hall_close(struct hall *h);
  */
 void hall_ring(struct hall *h, uint64_t targets);
 
-/*
- * The same for a dataplane whose messages wake the receiver by themselves (sockets): note the time,
- * before the send.
- */
-void hall_stamp(struct hall *h, instance_id target);
-
 /* ---- A receiver's waiting, private to its process --------------------------------------------- */
 
 enum { WAITING_BUCKETS = 12 };
@@ -116,6 +113,7 @@ struct waiter {
 	uint64_t rung;              /* bells rung when it began */
 	uint64_t seen_ns;           /* last look at the clock while spinning */
 	unsigned polls, yields;
+	unsigned clock_polls;       /* polls between two looks at the clock */
 	/* What it has learned. */
 	uint64_t wake_ns;           /* C: mean cost of a sleep, as measured */
 	uint64_t limit_ns;          /* T: how long to spin */
@@ -133,8 +131,14 @@ struct waiter {
 void waiter_open(struct waiter *w, struct hall *h, instance_id self, enum waiting mode);
 void waiter_close(struct waiter *w);
 
-/* Messages came, or others' work did: the wait is over. */
+/* Messages came: the wait is over. */
 void waiter_busy(struct waiter *w);
+
+/*
+ * On a dataplane whose messages wake the receiver by themselves (sockets): messages are about to go to
+ * `targets` (bit i: endpoint i). The sleepers among them will know how long their wake took.
+ */
+void waiter_sent(struct waiter *w, uint64_t targets);
 
 /*
  * One step of a wait, after a poll that found nothing: pause or give way, and return true: poll again;
@@ -156,12 +160,12 @@ bool waiter_arm(struct waiter *w, bool (*ready)(void *arg), void *arg);
 void waiter_disarm(struct waiter *w);
 
 /*
- * recv on a socket whose senders call hall_stamp, waiting as the mode says. Bytes, or -EAGAIN: timeout,
- * -EINTR, -errno; 0: the peer is gone.
+ * recv on a socket whose senders call waiter_sent, waiting as the mode says. Bytes, or -EAGAIN: timeout,
+ * or a polling mode's turn is over; -EINTR, -errno; 0: the peer is gone.
  */
 ssize_t waiter_recv(struct waiter *w, int fd, void *buffer, size_t room, int64_t timeout_ns);
 
-/* The same poll-only half for an endpoint that sleeps in epoll on the socket itself. */
+/* waiter_arm for an endpoint that sleeps in epoll on such a socket. */
 bool waiter_arm_socket(struct waiter *w);
 
 #endif

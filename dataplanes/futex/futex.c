@@ -59,10 +59,7 @@ static void futex_probe(const struct spec *spec, struct probe_report *report)
 
 static uint32_t flags_of(const struct spec *spec)
 {
-	enum waiting mode = waiting_of(spec, futex_options);
-
-	return DP_SHARED_POOL | DP_ZERO_COPY |
-	       (mode == WAITING_SPIN || mode == WAITING_YIELD ? DP_POLLING : 0);
+	return DP_SHARED_POOL | DP_ZERO_COPY | waiting_flags(waiting_of(spec, futex_options));
 }
 
 static uint32_t power_of_two(uint32_t n)
