@@ -40,6 +40,8 @@ struct endpoint {
 	instance_id self;
 	struct pool *pool;          /* messages come from here: the chain's pool, or a private one */
 	int poll_fd;                /* readable when recv may have something; -1: none, poll recv */
+	bool poll_bell;             /* poll_fd is an eventfd that is only written, while arm is in force:
+				     * watched for edges, never read; recv is cheap and asked every turn */
 	void *priv;                 /* the dataplane's own */
 };
 

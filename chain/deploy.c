@@ -587,7 +587,8 @@ void deploy_stop(struct deployment *d)
 	signal_all(d, SIGKILL);
 	if (d->lifeline_fd >= 0)
 		close(d->lifeline_fd);          /* init ends, and the kernel ends what is left */
-	for (unsigned i = 0; i < d->components; i++)
+	/* Init is the first of them and comes last: it cannot end before the others are reaped. */
+	for (unsigned i = d->components; i-- > 0;)
 		reap(d, &d->component[i], 0);
 	if (d->set_up && d->ops->teardown)
 		d->ops->teardown(d);

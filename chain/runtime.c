@@ -440,7 +440,7 @@ static int turn_watching(struct runtime *r, bool *more)
 {
 	struct epoll_event events[EVENTS];
 	int64_t due = *more ? 0 : next_due(r);
-	bool incoming = *more || r->ep.poll_fd < 0;
+	bool incoming = *more || r->ep.poll_fd < 0 || r->ep.poll_bell;
 	int n, err;
 
 	if (due && r->ops->arm && r->ops->arm(&r->ep)) {
@@ -560,9 +560,9 @@ static int host_all(struct runtime *r)
 	return err;
 }
 
-static int watch(struct runtime *r, int fd, void *data)
+static int watch(struct runtime *r, int fd, uint32_t events, void *data)
 {
-	struct epoll_event e = { .events = EPOLLIN, .data.ptr = data };
+	struct epoll_event e = { .events = events, .data.ptr = data };
 
 	return epoll_ctl(r->epfd, EPOLL_CTL_ADD, fd, &e) ? -errno : 0;
 }
@@ -605,9 +605,9 @@ int runtime_open(struct runtime **out, struct deployment *d, instance_id self,
 	if (err)
 		goto out;
 	if (r->ep.poll_fd >= 0)
-		err = watch(r, r->ep.poll_fd, &r->ep);
+		err = watch(r, r->ep.poll_fd, EPOLLIN | (r->ep.poll_bell ? EPOLLET : 0), &r->ep);
 	if (!err && self == GATEWAY)
-		err = watch(r, d->wake_fd, r);
+		err = watch(r, d->wake_fd, EPOLLIN, r);
 	if (err)
 		goto out;
 	*out = r;

@@ -7,10 +7,14 @@
 extern const struct dataplane_ops dataplane_null;
 extern const struct dataplane_ops dataplane_kernel;
 extern const struct dataplane_ops dataplane_skmsg;
+extern const struct dataplane_ops dataplane_uds;
+extern const struct dataplane_ops dataplane_futex;
 
 const struct dataplane_ops *const dataplanes[] = {
 	&dataplane_null,
 	&dataplane_kernel,
 	&dataplane_skmsg,
+	&dataplane_uds,
+	&dataplane_futex,
 	NULL,
 };

@@ -30,6 +30,7 @@
 
 #include "chain/clock.h"
 #include "chain/deploy.h"
+#include "chain/waiting.h"
 #include "dataplanes/skmsg/skmsg.h"
 #include "dataplanes/skmsg/skmsg.skel.h"
 
@@ -44,18 +45,31 @@ enum {
 struct skmsg {
 	struct skmsg_bpf *bpf;
 	int sock[INSTANCE_MAX], anchor[INSTANCE_MAX];
+	struct hall hall;           /* who sleeps since when; the sockets do the waking */
 };
 
 /* An endpoint's. */
 struct skmsg_port {
 	int fd;
+	struct waiter waiter;
 	unsigned n_out;
+	uint64_t touched;           /* receivers of what is held back */
 	struct descriptor out[OUT_MAX];
 	unsigned in_bytes;          /* of a descriptor that came in two parts */
 	struct descriptor in[IN_MAX + 1];
 	unsigned n_bounced;         /* messages that could not be delivered: recv gives them back */
 	struct message *bounced[OUT_MAX];
 };
+
+static const struct option_spec skmsg_options[] = {
+	WAITING_OPTION("block"),
+	{ NULL, NULL, NULL, NULL },
+};
+
+static uint32_t flags_of(const struct spec *spec)
+{
+	return DP_SHARED_POOL | DP_ZERO_COPY | waiting_flags(waiting_of(spec, skmsg_options));
+}
 
 /* ---- Parent ----------------------------------------------------------------------------------- */
 
@@ -75,6 +89,7 @@ static void free_skmsg(struct skmsg *s)
 		if (s->anchor[i] >= 0)
 			close(s->anchor[i]);
 	}
+	hall_close(&s->hall);
 	skmsg_bpf__destroy(s->bpf);
 	free(s);
 }
@@ -88,6 +103,7 @@ static struct skmsg *new_skmsg(void)
 		return NULL;
 	for (unsigned i = 0; i < INSTANCE_MAX; i++)
 		s->sock[i] = s->anchor[i] = -1;
+	s->hall.gateway_fd = -1;
 	s->bpf = skmsg_bpf__open_and_load();
 	return s;
 }
@@ -185,6 +201,8 @@ static int skmsg_setup(struct deployment *d)
 		err = bpf_prog_attach(bpf_program__fd(s->bpf->progs.route), map, BPF_SK_MSG_VERDICT, 0);
 	for (__u32 id = 0; id < d->board->instances && !err; id++)
 		err = join(s, id);
+	if (!err)
+		err = hall_open(&s->hall);
 	return err ? deploy_error(d, err, "cannot set up the sockmap: %s", strerror(-err)) : 0;
 }
 
@@ -204,6 +222,8 @@ static int skmsg_attach(struct endpoint *ep)
 	if (!p)
 		return -ENOMEM;
 	p->fd = s->sock[ep->self];
+	waiter_open(&p->waiter, &s->hall, ep->self,
+		    waiting_of(&ep->deployment->spec, skmsg_options));
 	ep->priv = p;
 	ep->poll_fd = p->fd;
 	return 0;
@@ -211,7 +231,11 @@ static int skmsg_attach(struct endpoint *ep)
 
 static void skmsg_detach(struct endpoint *ep)
 {
-	free(ep->priv);
+	struct skmsg_port *p = ep->priv;
+
+	if (p)
+		waiter_close(&p->waiter);
+	free(p);
 	ep->priv = NULL;
 }
 
@@ -233,6 +257,9 @@ static int skmsg_flush(struct endpoint *ep)
 	char *at = (char *)p->out;
 	size_t left = p->n_out * sizeof(p->out[0]);
 
+	if (left)
+		waiter_sent(&p->waiter, p->touched);
+	p->touched = 0;
 	while (left) {
 		ssize_t n = send(p->fd, at, left, MSG_NOSIGNAL);
 
@@ -264,8 +291,10 @@ static int skmsg_send(struct endpoint *ep, instance_id to, struct message *m)
 			return -EPIPE;
 	}
 	err = pool_describe(ep->pool, m, ep->self, to, &p->out[p->n_out]);
-	if (!err)
+	if (!err) {
 		p->n_out++;
+		p->touched |= UINT64_C(1) << to;
+	}
 	return err;
 }
 
@@ -285,52 +314,50 @@ static int accept_all(struct endpoint *ep, struct skmsg_port *p, size_t n, struc
 	return (int)got;
 }
 
-static int receive(struct endpoint *ep, struct message **batch, int max, int flags)
+/* Up to `max` messages; waits up to `timeout_ns` (-1: for ever). */
+static int receive(struct endpoint *ep, struct message **batch, int max, int64_t timeout_ns)
 {
 	struct skmsg_port *p = ep->priv;
-	int n = 0;
+	size_t room;
 	ssize_t got;
+	int n = 0;
 
 	while (p->n_bounced && n < max)
 		batch[n++] = p->bounced[--p->n_bounced];
 	if (n)
 		return n;
 	max = max < IN_MAX ? max : IN_MAX;
-	got = recv(p->fd, (char *)p->in + p->in_bytes, (size_t)max * sizeof(p->in[0]) - p->in_bytes,
-		   flags);
+	room = (size_t)max * sizeof(p->in[0]) - p->in_bytes;
+	got = waiter_recv(&p->waiter, p->fd, (char *)p->in + p->in_bytes, room, timeout_ns);
 	if (got > 0)
 		return accept_all(ep, p, (size_t)got, batch);
 	if (!got)
 		return -ECONNRESET;         /* the anchor is closed: the supervisor is gone */
-	return errno == EAGAIN ? 0 : -errno;
+	return got == -EAGAIN ? 0 : (int)got;
 }
 
 static int skmsg_recv(struct endpoint *ep, struct message **batch, int max)
 {
-	return receive(ep, batch, max, MSG_DONTWAIT);
+	return receive(ep, batch, max, 0);
 }
 
-/* A blocking recv is the whole wait; only a pending timer needs poll's timeout. */
 static int skmsg_recv_wait(struct endpoint *ep, struct message **batch, int max, int64_t timeout_ns)
 {
-	struct skmsg_port *p = ep->priv;
-	struct pollfd poll_fd = { .fd = p->fd, .events = POLLIN };
-	struct timespec t;
-
-	if (timeout_ns < 0)
-		return receive(ep, batch, max, 0);
-	t.tv_sec = timeout_ns / (int64_t)NS_PER_SEC;
-	t.tv_nsec = timeout_ns % (int64_t)NS_PER_SEC;
-	if (!p->n_bounced && ppoll(&poll_fd, 1, &t, NULL) < 0)
-		return -errno;
-	return receive(ep, batch, max, MSG_DONTWAIT);
+	return receive(ep, batch, max, timeout_ns);
 }
 
 static bool skmsg_arm(struct endpoint *ep)
 {
 	struct skmsg_port *p = ep->priv;
 
-	return p->n_bounced > 0;
+	return p->n_bounced > 0 || waiter_arm_socket(&p->waiter);
+}
+
+static void skmsg_disarm(struct endpoint *ep)
+{
+	struct skmsg_port *p = ep->priv;
+
+	waiter_disarm(&p->waiter);
 }
 
 /* ---- EPROXY ----------------------------------------------------------------------------------- */
@@ -368,6 +395,8 @@ const struct dataplane_ops dataplane_skmsg = {
 	.summary = "SPRIGHT: shared pool, descriptors redirected between sockets by an SK_MSG program",
 	.modes = "",
 	.flags = DP_SHARED_POOL | DP_ZERO_COPY,
+	.flags_of = flags_of,
+	.options = skmsg_options,
 	.probe = skmsg_probe,
 	.setup = skmsg_setup,
 	.attach = skmsg_attach,
@@ -376,6 +405,7 @@ const struct dataplane_ops dataplane_skmsg = {
 	.recv = skmsg_recv,
 	.recv_wait = skmsg_recv_wait,
 	.arm = skmsg_arm,
+	.disarm = skmsg_disarm,
 	.detach = skmsg_detach,
 	.teardown = skmsg_teardown,
 	.metrics = skmsg_metrics,

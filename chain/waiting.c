@@ -1,0 +1,510 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "chain/clock.h"
+#include "chain/dataplane.h"
+#include "chain/waiting.h"
+
+enum {
+	TURN_POLLS = 256,           /* empty polls after which the event loop gets a turn */
+	ARM_POLLS = 16,             /* the same between two looks at the epoll set: about 1 µs */
+	CLOCK_POLLS = 8,            /* empty polls between two looks at the clock */
+	BUCKET_SHIFT = 8,           /* bucket 0: waits below 256 ns; each next one twice as long */
+	DECAY_SAMPLES = 64,         /* waits after which the older ones count half */
+	SOLVE_SAMPLES = 8,          /* waits between two computations of the limit */
+	WAKE_FIRST_NS = 5000,       /* C before the first measured wake */
+	WAKE_MAX_NS = 100000,       /* a wake that took longer found the CPU taken: not its price */
+	STOLEN_NS = 50000,          /* a hole in a spin: somebody else had the CPU */
+	STOLEN_WAITS = 32,          /* waits without spinning after that */
+	YIELDS = 16,                /* times to give way in one wait */
+	YIELD_ALONE_NS = 700,       /* a yield shorter than that found nobody who wanted the CPU */
+	YIELD_HOG_NS = 200000,      /* one longer than that went to somebody who does not give back */
+	YIELD_SCORE = 8,            /* fruitless yields, less fruitful ones, before a rest … */
+	YIELD_REST = 64,            /* … of so many waits */
+	PROBE_WAITS = 32,
+	PROBE_WAKES = 8,            /* a probe spins for up to so many C */
+	PROBE_GAP_NS = 20 * 1000 * 1000,
+	PROBE_GAP_MAX_SHIFT = 9,    /* failed probes back off to 512 times that: 10 s */
+};
+
+static const char *const names[] = { "block", "spin", "yield", "adaptive" };
+
+int waiting_parse(const char *text, enum waiting *out)
+{
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(text, names[i]))
+			continue;
+		*out = (enum waiting)i;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+const char *waiting_name(enum waiting mode)
+{
+	return names[mode];
+}
+
+uint32_t waiting_flags(enum waiting mode)
+{
+	return mode == WAITING_SPIN || mode == WAITING_YIELD ? DP_POLLING : 0;
+}
+
+enum waiting waiting_of(const struct spec *spec, const struct option_spec *options)
+{
+	enum waiting mode = WAITING_BLOCK;
+
+	(void)waiting_parse(spec_value(spec, options, "wait"), &mode);
+	return mode;
+}
+
+/* ---- Bells ------------------------------------------------------------------------------------ */
+
+int hall_open(struct hall *h)
+{
+	h->gateway_fd = -1;
+	h->shared = mmap(NULL, sizeof(*h->shared), PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (h->shared == MAP_FAILED) {
+		h->shared = NULL;
+		return -errno;
+	}
+	h->gateway_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	return h->gateway_fd < 0 ? -errno : 0;
+}
+
+void hall_close(struct hall *h)
+{
+	if (h->shared)
+		munmap(h->shared, sizeof(*h->shared));
+	if (h->gateway_fd >= 0)
+		close(h->gateway_fd);
+	h->shared = NULL;
+	h->gateway_fd = -1;
+}
+
+static long futex(_Atomic uint32_t *word, int op, uint32_t value, const struct timespec *timeout)
+{
+	return syscall(SYS_futex, word, op, value, timeout, NULL, 0);
+}
+
+/*
+ * Lower the flag of `target`; of several senders one does, and rings. From here on it counts as awake: a
+ * sender on the same CPU that spun now would keep it from running.
+ */
+static bool take_down(struct hall *h, unsigned target)
+{
+	struct bell *bell = &h->shared->bell[target];
+	uint32_t crowd;
+
+	atomic_store_explicit(&bell->rung_ns, clock_now_ns(), memory_order_relaxed);
+	if (!atomic_exchange_explicit(&bell->asleep, 0, memory_order_acq_rel))
+		return false;
+	crowd = atomic_load_explicit(&bell->crowd, memory_order_relaxed) % WAITING_CROWDS;
+	atomic_fetch_or_explicit(&h->shared->crowd[crowd].awake, UINT64_C(1) << target,
+				 memory_order_relaxed);
+	atomic_fetch_add_explicit(&h->shared->rung, 1, memory_order_relaxed);
+	return true;
+}
+
+static void ring_one(struct hall *h, unsigned target)
+{
+	struct bell *bell = &h->shared->bell[target];
+
+	if (!atomic_load_explicit(&bell->asleep, memory_order_relaxed) || !take_down(h, target))
+		return;
+	if (target == GATEWAY)
+		(void)!write(h->gateway_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+	else
+		futex(&bell->asleep, FUTEX_WAKE, 1, NULL);
+}
+
+void hall_ring(struct hall *h, uint64_t targets)
+{
+	if (!targets)
+		return;
+	atomic_thread_fence(memory_order_seq_cst);
+	for (; targets; targets &= targets - 1)
+		ring_one(h, (unsigned)__builtin_ctzll(targets));
+}
+
+/* ---- Learning --------------------------------------------------------------------------------- */
+
+static unsigned bucket_of(uint64_t ns)
+{
+	unsigned b = ns >> BUCKET_SHIFT ? 64 - (unsigned)__builtin_clzll(ns >> BUCKET_SHIFT) : 0;
+
+	return b < WAITING_BUCKETS ? b : WAITING_BUCKETS - 1;
+}
+
+/* Upper edge of a bucket, ns. */
+static uint64_t edge(unsigned bucket)
+{
+	return UINT64_C(1) << (BUCKET_SHIFT + bucket);
+}
+
+/*
+ * The T that costs least over the recent waits: those up to T cost their own length (3/4 of the upper
+ * edge of their bucket), the others T and a sleep. T = 0, never to spin, costs a sleep each.
+ */
+static void solve(struct waiter *w)
+{
+	uint64_t total = 0, spun = 0, best;
+	uint32_t short_ones = 0;
+
+	for (unsigned b = 0; b < WAITING_BUCKETS; b++)
+		total += w->bucket[b];
+	best = total * w->wake_ns;
+	w->limit_ns = 0;
+	for (unsigned b = 0; b < WAITING_BUCKETS - 1 && edge(b) <= w->wake_ns; b++) {
+		uint64_t cost;
+
+		spun += w->bucket[b] * (edge(b) * 3 / 4);
+		short_ones += w->bucket[b];
+		cost = spun + (total - short_ones) * (edge(b) + w->wake_ns);
+		if (cost < best) {
+			best = cost;
+			w->limit_ns = edge(b);
+		}
+	}
+}
+
+/* Giving way is kept up as long as it ends waits as often as not. */
+static void score_yields(struct waiter *w, bool hit)
+{
+	w->yield_score += hit ? 1 : -1;
+	if (w->yield_score > YIELD_SCORE)
+		w->yield_score = YIELD_SCORE;
+	if (w->yield_score >= -YIELD_SCORE)
+		return;
+	w->yield_score = 0;
+	w->yield_rest = YIELD_REST;
+}
+
+/* A wait of `ns` is over. `slept`: it contains a sleep, hence others could have spun. */
+static void learn(struct waiter *w, uint64_t ns, bool slept)
+{
+	uint64_t others = atomic_load_explicit(&w->hall->shared->rung, memory_order_relaxed) - w->rung;
+
+	w->bucket[bucket_of(ns)]++;
+	if (++w->samples % SOLVE_SAMPLES == 0)
+		solve(w);
+	if (w->samples % DECAY_SAMPLES == 0)
+		for (unsigned b = 0; b < WAITING_BUCKETS; b++)
+			w->bucket[b] /= 2;
+	if (w->stolen)
+		w->stolen--;
+	if (w->yield_rest)
+		w->yield_rest--;
+	if (w->yields)
+		score_yields(w, !slept);
+	if (!slept) {
+		w->promising = 0;
+		return;
+	}
+	/* Its own bell is among those rung. */
+	others = others ? others - 1 : 0;
+	if (ns < others * w->wake_ns + w->wake_ns)
+		w->promising += w->promising < PROBE_WAITS;
+	else
+		w->promising = 0;
+}
+
+void waiter_busy(struct waiter *w)
+{
+	if (!w->idle_ns)
+		return;
+	learn(w, clock_now_ns() - w->idle_ns, false);
+	if (w->probe_left && !--w->probe_left)
+		w->probe_gap_ns = PROBE_GAP_NS;
+	w->idle_ns = 0;
+}
+
+void waiter_sent(struct waiter *w, uint64_t targets)
+{
+	if (w->mode != WAITING_ADAPTIVE)
+		return;
+	waiter_busy(w);
+	for (; targets; targets &= targets - 1) {
+		unsigned target = (unsigned)__builtin_ctzll(targets);
+
+		if (atomic_load_explicit(&w->hall->shared->bell[target].asleep, memory_order_relaxed))
+			take_down(w->hall, target);
+	}
+}
+
+/* ---- Sleeping --------------------------------------------------------------------------------- */
+
+static void lie_down(struct waiter *w)
+{
+	if (w->mode == WAITING_ADAPTIVE)
+		atomic_fetch_and_explicit(w->awake, ~w->self_bit, memory_order_relaxed);
+	w->asleep = true;
+	atomic_store_explicit(&w->bell->asleep, 1, memory_order_relaxed);
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
+static void get_up(struct waiter *w)
+{
+	bool rung = !atomic_exchange_explicit(&w->bell->asleep, 0, memory_order_acq_rel);
+	uint64_t now, at;
+
+	w->asleep = false;
+	if (w->mode != WAITING_ADAPTIVE)
+		return;
+	atomic_fetch_or_explicit(w->awake, w->self_bit, memory_order_relaxed);
+	if (!w->idle_ns)
+		return;
+	now = clock_now_ns();
+	at = rung ? atomic_load_explicit(&w->bell->rung_ns, memory_order_relaxed) : 0;
+	if (at > w->idle_ns && at < now) {
+		uint64_t took = now - at < WAKE_MAX_NS ? now - at : WAKE_MAX_NS;
+
+		w->wake_ns = (7 * w->wake_ns + took) / 8;
+	} else {
+		at = now - w->idle_ns > w->wake_ns ? now - w->wake_ns : w->idle_ns;
+	}
+	learn(w, at - w->idle_ns, true);
+	w->idle_ns = 0;
+}
+
+static bool crowded(const struct waiter *w)
+{
+	return (unsigned)__builtin_popcountll(atomic_load_explicit(w->awake, memory_order_relaxed)) >
+	       w->cpus;
+}
+
+/* Begin a wait; decide whether it is a probe. */
+static void begin(struct waiter *w)
+{
+	w->idle_ns = w->seen_ns = clock_now_ns();
+	w->rung = atomic_load_explicit(&w->hall->shared->rung, memory_order_relaxed);
+	w->polls = w->yields = 0;
+	if (w->promising < SOLVE_SAMPLES || w->probe_left || w->limit_ns || w->idle_ns < w->probe_ns)
+		return;
+	w->probe_left = PROBE_WAITS;
+	w->probe_ns = w->idle_ns + w->probe_gap_ns;
+	if (w->probe_gap_ns < (uint64_t)PROBE_GAP_NS << PROBE_GAP_MAX_SHIFT)
+		w->probe_gap_ns *= 2;
+}
+
+/* Offer the CPU to those who share it; false: that does not help, sleep. */
+static bool give_way(struct waiter *w)
+{
+	uint64_t before, took;
+
+	if (w->yield_rest || w->yields >= YIELDS)
+		return false;
+	w->yields++;
+	before = clock_now_ns();
+	sched_yield();
+	took = clock_now_ns() - before;
+	w->seen_ns = before + took;
+	if (took < YIELD_ALONE_NS)
+		w->yields += YIELDS / 2;        /* nobody there: once more, then sleep */
+	if (took > YIELD_HOG_NS)
+		w->yield_rest = YIELD_REST;
+	return true;
+}
+
+bool waiter_step(struct waiter *w)
+{
+	uint64_t now, limit;
+
+	switch (w->mode) {
+	case WAITING_BLOCK:
+		return false;
+	case WAITING_SPIN:
+		__builtin_ia32_pause();
+		return true;
+	case WAITING_YIELD:
+		sched_yield();
+		return true;
+	default:
+		break;
+	}
+	if (!w->idle_ns)
+		begin(w);
+	w->polls++;
+	if (w->stolen || crowded(w))
+		return give_way(w);
+	limit = w->probe_left ? PROBE_WAKES * w->wake_ns : w->limit_ns;
+	if (!limit)
+		return false;
+	__builtin_ia32_pause();
+	if (w->polls % w->clock_polls)
+		return true;
+	now = clock_now_ns();
+	if (now - w->seen_ns > STOLEN_NS)
+		w->stolen = STOLEN_WAITS;
+	w->seen_ns = now;
+	if (now - w->idle_ns < limit)
+		return true;
+	w->probe_left = 0;
+	return false;
+}
+
+/* ---- The ways to wait ------------------------------------------------------------------------- */
+
+static int sleep_on_futex(struct waiter *w, bool (*ready)(void *arg), void *arg, int64_t timeout_ns)
+{
+	struct timespec t = { timeout_ns / (int64_t)NS_PER_SEC, timeout_ns % (int64_t)NS_PER_SEC };
+	int err = 0;
+
+	lie_down(w);
+	if (!ready(arg) && futex(&w->bell->asleep, FUTEX_WAIT, 1, timeout_ns < 0 ? NULL : &t))
+		err = errno == EINTR ? -EINTR : 0;
+	get_up(w);
+	return err;
+}
+
+int waiter_wait(struct waiter *w, bool (*ready)(void *arg), void *arg, int64_t timeout_ns)
+{
+	uint64_t end = timeout_ns < 0 ? 0 : clock_now_ns() + (uint64_t)timeout_ns, now;
+	int64_t left = -1;
+
+	for (unsigned polls = 0; !ready(arg); polls++) {
+		bool again = waiter_step(w);
+
+		if (timeout_ns >= 0) {
+			now = clock_now_ns();
+			if (now >= end)
+				return 0;
+			left = (int64_t)(end - now);
+		}
+		if (!again)
+			return sleep_on_futex(w, ready, arg, left);
+		if (polls == TURN_POLLS)
+			return 0;
+	}
+	return 0;
+}
+
+bool waiter_arm(struct waiter *w, bool (*ready)(void *arg), void *arg)
+{
+	for (unsigned polls = 0; polls < ARM_POLLS; polls++) {
+		if (ready(arg))
+			return true;
+		if (waiter_step(w))
+			continue;
+		lie_down(w);
+		if (!ready(arg))
+			return false;
+		get_up(w);
+		return true;
+	}
+	return true;
+}
+
+void waiter_disarm(struct waiter *w)
+{
+	if (w->asleep)
+		get_up(w);
+}
+
+static ssize_t recv_now(int fd, void *buffer, size_t room, int flags)
+{
+	ssize_t n = recv(fd, buffer, room, flags);
+
+	return n < 0 ? -errno : n;
+}
+
+static ssize_t sleep_on_socket(struct waiter *w, int fd, void *buffer, size_t room, int64_t timeout_ns)
+{
+	struct timespec t = { timeout_ns / (int64_t)NS_PER_SEC, timeout_ns % (int64_t)NS_PER_SEC };
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	ssize_t n;
+
+	if (w->mode == WAITING_ADAPTIVE)
+		lie_down(w);
+	if (timeout_ns < 0)
+		n = recv_now(fd, buffer, room, 0);      /* the wait and the transfer in one call */
+	else if (ppoll(&p, 1, &t, NULL) < 0)
+		n = -errno;
+	else
+		n = recv_now(fd, buffer, room, MSG_DONTWAIT);
+	waiter_disarm(w);
+	return n;
+}
+
+ssize_t waiter_recv(struct waiter *w, int fd, void *buffer, size_t room, int64_t timeout_ns)
+{
+	uint64_t end = timeout_ns <= 0 ? 0 : clock_now_ns() + (uint64_t)timeout_ns, now;
+	int64_t left = timeout_ns;
+	ssize_t n;
+
+	w->clock_polls = 1;                     /* each poll is a system call */
+	if (w->mode == WAITING_BLOCK && timeout_ns)
+		return sleep_on_socket(w, fd, buffer, room, timeout_ns);
+	for (unsigned polls = 0; polls < TURN_POLLS; polls++) {
+		n = recv_now(fd, buffer, room, MSG_DONTWAIT);
+		if (n != -EAGAIN) {
+			waiter_busy(w);
+			return n;
+		}
+		if (!timeout_ns)
+			break;
+		if (timeout_ns > 0) {
+			now = clock_now_ns();
+			if (now >= end)
+				break;
+			left = (int64_t)(end - now);
+		}
+		if (!waiter_step(w))
+			return sleep_on_socket(w, fd, buffer, room, left);
+	}
+	return -EAGAIN;
+}
+
+bool waiter_arm_socket(struct waiter *w)
+{
+	if (waiter_step(w))
+		return true;
+	if (w->mode == WAITING_ADAPTIVE)
+		lie_down(w);
+	return false;
+}
+
+/* ---- Coming and going ------------------------------------------------------------------------- */
+
+void waiter_open(struct waiter *w, struct hall *h, instance_id self, enum waiting mode)
+{
+	cpu_set_t may;
+	unsigned first = 0;
+
+	CPU_ZERO(&may);
+	if (sched_getaffinity(0, sizeof(may), &may) || !CPU_COUNT(&may))
+		CPU_SET(0, &may);
+	while (!CPU_ISSET(first, &may))
+		first++;
+	*w = (struct waiter){
+		.hall = h,
+		.bell = &h->shared->bell[self],
+		.awake = &h->shared->crowd[first % WAITING_CROWDS].awake,
+		.self_bit = UINT64_C(1) << self,
+		.mode = mode,
+		.cpus = (unsigned)CPU_COUNT(&may),
+		.clock_polls = CLOCK_POLLS,
+		.wake_ns = WAKE_FIRST_NS,
+		.probe_gap_ns = PROBE_GAP_NS,
+	};
+	atomic_store(&w->bell->crowd, first % WAITING_CROWDS);
+	atomic_store(&w->bell->asleep, 0);
+	atomic_fetch_or(w->awake, w->self_bit);
+}
+
+void waiter_close(struct waiter *w)
+{
+	if (w->awake)
+		atomic_fetch_and(w->awake, ~w->self_bit);
+}

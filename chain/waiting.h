@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * How a receiver waits, the same for every dataplane with shared memory:
+ *
+ *     block      sleep in the kernel; a sender rings a bell
+ *     spin       never sleep, poll
+ *     yield      never sleep, poll, and offer the CPU between two polls
+ *     adaptive   poll as long as that is likely to be cheaper than sleeping, then sleep
+ *
+ * Bells. A receiver that is about to sleep raises a flag and looks once more; a sender makes its
+ * messages visible and then looks at the flag. With a full fence between the two steps of either, at
+ * least one of them sees the other (Dekker):
+ *
+ *      receiver                         sender
+ *      asleep = 1                       push … push        one turn's messages
+ *      -- fence --                      -- fence --
+ *      rings empty? sleep : go on       asleep? ring       at most one bell, none when it is awake
+ *
+ * The flag is the futex word itself. An endpoint that also watches file descriptors sleeps in epoll:
+ * its bell is an eventfd.
+ *
+ * Adaptive. Waiting is the ski-rental problem: spinning costs by the nanosecond, a sleep costs one
+ * price, C, whatever its length. Who spins for at most C and then sleeps pays at most twice what
+ * hindsight would (Karlin et al., SODA 1990), and knowing the distribution of waits the best limit
+ * can be computed: the T in [0, C] that minimises E[min(wait, T)] + C · P(wait > T). Each receiver keeps
+ * that distribution of its own recent waits (a decaying histogram) and measures C: a bell carries the
+ * time it was rung, so a sleeper knows how long its wake took. So a receiver whose messages come far
+ * apart does not spin at all, and none spins longer than C.
+ *
+ * Two things a receiver cannot learn by itself:
+ *  - While everyone sleeps, every wait contains the wakes of others, and nobody would ever see that
+ *    spinning pays. Bells are counted; a wait that would be short without the wakes of others is tried
+ *    by spinning now and then (a probe), rarely enough not to matter.
+ *  - Where more endpoints are awake than there are CPUs, a spinner holds up the one it waits for. It
+ *    gives way instead (sched_yield), as long as that is seen to help.
+ */
+#ifndef PERHOP_CHAIN_WAITING_H
+#define PERHOP_CHAIN_WAITING_H
+
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "chain/message.h"
+#include "chain/spec.h"
+
+enum waiting { WAITING_BLOCK, WAITING_SPIN, WAITING_YIELD, WAITING_ADAPTIVE };
+
+/* A row of a dataplane's option table. `fallback` is one of the words. */
+#define WAITING_OPTION(fallback) \
+	{ "wait", "block|spin|yield|adaptive", fallback, "how receivers wait" }
+
+/* "block", "spin"… into *out. 0 or -EINVAL. */
+int waiting_parse(const char *text, enum waiting *out);
+const char *waiting_name(enum waiting mode);
+
+/* DP_POLLING when a receiver in this mode burns CPU while nothing comes, else 0. */
+uint32_t waiting_flags(enum waiting mode);
+
+/* The `wait` of a spec, which spec_check has seen. */
+enum waiting waiting_of(const struct spec *spec, const struct option_spec *options);
+
+/* ---- Bells: one per endpoint, shared ---------------------------------------------------------- */
+
+enum { WAITING_CROWDS = 64 };
+
+struct bell {
+	alignas(64) _Atomic uint32_t asleep;        /* futex word: 1 while its endpoint sleeps */
+	_Atomic uint32_t crowd;                     /* whom it shares its CPUs with */
+	_Atomic uint64_t rung_ns;                   /* when it was last rung, CLOCK_MONOTONIC */
+};
+
+struct hall_shared {
+	struct bell bell[INSTANCE_MAX];
+	alignas(64) _Atomic uint64_t rung;          /* bells rung so far, by anyone */
+	struct {
+		alignas(64) _Atomic uint64_t awake; /* one bit per endpoint that runs or was woken */
+	} crowd[WAITING_CROWDS];    /* endpoints with the same CPU affinity; named by the first CPU */
+};
+
+/* The bells of a deployment: mapped and opened by the parent, inherited by all. */
+struct hall {
+	struct hall_shared *shared;
+	int gateway_fd;             /* eventfd: the gateway's bell */
+};
+
+/* 0 or -errno; hall_close undoes it, also after a failure. */
+int hall_open(struct hall *h);
+void hall_close(struct hall *h);
+
+/*
+ * Wake those of `targets` (bit i: endpoint i) that sleep. Their messages must be in place. Costs a fence
+ * and one load per target when all are awake.
+ */
+void hall_ring(struct hall *h, uint64_t targets);
+
+/* ---- A receiver's waiting, private to its process --------------------------------------------- */
+
+enum { WAITING_BUCKETS = 12 };
+
+struct waiter {
+	struct hall *hall;
+	struct bell *bell;
+	_Atomic uint64_t *awake;    /* of its crowd */
+	uint64_t self_bit;
+	enum waiting mode;
+	unsigned cpus;              /* that its crowd may run on */
+	bool asleep;
+	/* This wait. */
+	uint64_t idle_ns;           /* since when; 0: none */
+	uint64_t rung;              /* bells rung when it began */
+	uint64_t seen_ns;           /* last look at the clock while spinning */
+	unsigned polls, yields;
+	unsigned clock_polls;       /* polls between two looks at the clock */
+	/* What it has learned. */
+	uint64_t wake_ns;           /* C: mean cost of a sleep, as measured */
+	uint64_t limit_ns;          /* T: how long to spin */
+	uint32_t bucket[WAITING_BUCKETS], samples;  /* recent waits by length */
+	unsigned stolen;            /* waits to come without spinning: somebody took the CPU */
+	int yield_score;            /* waits that giving way has ended, less those it has not */
+	unsigned yield_rest;        /* waits to come without it */
+	/* Probes. */
+	unsigned promising;         /* waits in a row that would be short without others' wakes */
+	unsigned probe_left;        /* waits of the running probe */
+	uint64_t probe_ns, probe_gap_ns;            /* none before; distance to the one after */
+};
+
+/* Start waiting as endpoint `self`, with the CPU affinity that the process has now. */
+void waiter_open(struct waiter *w, struct hall *h, instance_id self, enum waiting mode);
+void waiter_close(struct waiter *w);
+
+/* Messages came: the wait is over. */
+void waiter_busy(struct waiter *w);
+
+/*
+ * On a dataplane whose messages wake the receiver by themselves (sockets): messages are about to go to
+ * `targets` (bit i: endpoint i). The sleepers among them will know how long their wake took.
+ */
+void waiter_sent(struct waiter *w, uint64_t targets);
+
+/*
+ * One step of a wait, after a poll that found nothing: pause or give way, and return true: poll again;
+ * or false: sleep.
+ */
+bool waiter_step(struct waiter *w);
+
+/*
+ * Wait until ready(arg) or `timeout_ns` (-1: none) has passed, sleeping on the futex. 0; -EINTR: a
+ * signal. May return early; the caller polls in any case.
+ */
+int waiter_wait(struct waiter *w, bool (*ready)(void *arg), void *arg, int64_t timeout_ns);
+
+/*
+ * For an endpoint that sleeps in epoll with its eventfd: true when it must not sleep now, be it that
+ * something is ready or that the mode wants to poll on. After false, waiter_disarm follows the sleep.
+ */
+bool waiter_arm(struct waiter *w, bool (*ready)(void *arg), void *arg);
+void waiter_disarm(struct waiter *w);
+
+/*
+ * recv on a socket whose senders call waiter_sent, waiting as the mode says. Bytes, or -EAGAIN: timeout,
+ * or a polling mode's turn is over; -EINTR, -errno; 0: the peer is gone.
+ */
+ssize_t waiter_recv(struct waiter *w, int fd, void *buffer, size_t room, int64_t timeout_ns);
+
+/* waiter_arm for an endpoint that sleeps in epoll on such a socket. */
+bool waiter_arm_socket(struct waiter *w);
+
+#endif
