@@ -246,6 +246,29 @@ int plan_segments(struct plan *p)
 	return 0;
 }
 
+/* Are there functions that the path does not name? Then they are CALLed. */
+static bool has_others(const struct plan *p, const unsigned *path, unsigned length)
+{
+	for (unsigned i = AUDIT_CLIENT + 1; i < p->components; i++) {
+		bool named = p->component[i].kind != COMPONENT_FUNCTION;
+
+		for (unsigned k = 0; k < length && !named; k++)
+			named = path[k] == i;
+		if (!named)
+			return true;
+	}
+	return false;
+}
+
+/* Hand-overs between functions that no step of the path explains: all one segment. */
+static void mark_calls(struct plan *p, unsigned segment)
+{
+	for (unsigned a = AUDIT_CLIENT + 1; a < p->components; a++)
+		for (unsigned b = AUDIT_CLIENT + 1; b < p->components; b++)
+			if (a != b && a != p->entry && b != p->entry && !p->pair[a][b])
+				p->pair[a][b] = (uint8_t)segment;
+}
+
 int plan_sequence(struct plan *p, const unsigned *path, unsigned length)
 {
 	unsigned depth[AUDIT_SEGMENTS] = { 0 }, s, last_down = 0;
@@ -267,6 +290,12 @@ int plan_sequence(struct plan *p, const unsigned *path, unsigned length)
 		/* A hop taken twice keeps the number of its first time: a wake-up cannot tell them. */
 		if (!p->pair[path[i]][path[i + 1]])
 			p->pair[path[i]][path[i + 1]] = (uint8_t)s;
+	}
+	if (has_others(p, path, length)) {
+		s = segment_add(p, AUDIT_NOBODY, AUDIT_NOBODY);
+		depth[s] = 1;
+		last_down = s;
+		mark_calls(p, s);
 	}
 	s = segment_add(p, path[length - 1], path[0]);
 	depth[s] = 1;
@@ -290,7 +319,9 @@ void plan_segment_text(const struct plan *p, unsigned segment, char *out, size_t
 {
 	const struct plan_segment *s = &p->segment[segment];
 
-	if (segment && segment < p->segments)
+	if (segment && segment < p->segments && !s->from)
+		snprintf(out, room, "calls among functions");
+	else if (segment && segment < p->segments)
 		snprintf(out, room, "%s -> %s", p->component[s->from].name,
 			 p->component[s->to].name);
 	else
