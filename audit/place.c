@@ -76,7 +76,7 @@ static unsigned depth_of(const struct plan *p, unsigned id)
 
 static int place_thread(struct placement_saved *s, pid_t tid, int cpu)
 {
-	struct sched_param batch = { 0 };
+	struct sched_param real_time = { .sched_priority = 1 }, batch = { 0 };
 	cpu_set_t set;
 
 	if (s->threads == THREADS_MAX)
@@ -90,8 +90,14 @@ static int place_thread(struct placement_saved *s, pid_t tid, int cpu)
 	s->threads++;
 	CPU_ZERO(&set);
 	CPU_SET((unsigned)cpu, &set);
-	if (sched_setscheduler(tid, SCHED_BATCH, &batch) ||
-	    sched_setaffinity(tid, sizeof(set), &set))
+	if (sched_setaffinity(tid, sizeof(set), &set))
+		return errno == ESRCH ? 0 : -errno;
+	/*
+	 * Of equal real-time priority nobody preempts anybody, and neither do the machine's other
+	 * processes. SCHED_BATCH has the first property only.
+	 */
+	if (sched_setscheduler(tid, SCHED_FIFO, &real_time) &&
+	    sched_setscheduler(tid, SCHED_BATCH, &batch))
 		return errno == ESRCH ? 0 : -errno;
 	return 0;
 }

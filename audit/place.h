@@ -6,9 +6,12 @@
 #include "audit/segment.h"
 
 enum audit_mode {
-	/* All components on one CPU, SCHED_BATCH: a wake-up never preempts, the least that can be. */
+	/*
+	 * All components on one CPU, SCHED_FIFO of one priority (SCHED_BATCH without the right to it):
+	 * a wake-up never preempts. The least that can be, which is what the paper counts.
+	 */
 	MODE_ISOLATED,
-	/* Neighbours on different CPUs: every hop wakes another CPU. */
+	/* Neighbours on different CPUs, otherwise likewise: every hop wakes another CPU. */
 	MODE_CROSS_CORE,
 	MODE_AS_SCHEDULED,          /* as the scheduler likes */
 };

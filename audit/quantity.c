@@ -17,7 +17,8 @@ static const struct {
 	[QUANTITY_INTERRUPTS] = { "interrupts", "# of interrupts",
 		BIT(M_SOFTIRQ_NET_RX) | BIT(M_IPI_SENT) | BIT(M_IRQ_DEVICE), true },
 	[QUANTITY_PROTOCOL] = { "protocol_tasks", "# of protocol processing tasks",
-		BIT(M_STACK_DATA) | BIT(M_STACK_CONTROL) | BIT(M_STACK_ACK), true },
+		/* Not bare ACKs: a delayed one comes by a timer, for no request in particular. */
+		BIT(M_STACK_DATA) | BIT(M_STACK_CONTROL), true },
 	[QUANTITY_SERIALIZATIONS] = { "serializations", "# of serialization",
 		BIT(M_ENCODE_HTTP) | BIT(M_ENCODE_PAYLOAD) | BIT(M_TURN_OUT), false },
 	[QUANTITY_DESERIALIZATIONS] = { "deserializations", "# of deserialization",
@@ -67,11 +68,11 @@ const char *metric_name(enum audit_metric m)
 	return metric_names[m];
 }
 
-bool quantity_has(enum quantity q, enum audit_metric metric, unsigned component)
+bool quantity_has(enum quantity q, enum audit_metric metric, unsigned component, unsigned segment)
 {
 	if (!(quantities[q].metrics >> metric & 1))
 		return false;
-	return quantities[q].anyone || component > AUDIT_CLIENT;
+	return component > AUDIT_CLIENT || (quantities[q].anyone && segment);
 }
 
 bool column_has(enum column c, int class)

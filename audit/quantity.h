@@ -33,8 +33,11 @@ const char *quantity_key(enum quantity q);          /* in JSON: "context_switche
 const char *quantity_title(enum quantity q);        /* in tables: "# of context switches" */
 const char *column_key(enum column c);
 
-/* Does `metric` of `component` count in `q`? The client's own are left out, as in the papers. */
-bool quantity_has(enum quantity q, enum audit_metric metric, unsigned component);
+/*
+ * Does `metric` of `component` in `segment` (0: not attributed) count in `q`? The client's own are left
+ * out, as in the papers; and so is what neither a component nor a frame of the chain has to do with.
+ */
+bool quantity_has(enum quantity q, enum audit_metric metric, unsigned component, unsigned segment);
 
 /* Does a segment of this class count in the column? Segment 0 (not attributed): class -1. */
 bool column_has(enum column c, int class);

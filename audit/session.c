@@ -438,7 +438,7 @@ double session_segment(const struct session *s, unsigned rep, enum quantity q, u
 
 	for (unsigned m = 0; m < M_COUNT; m++)
 		for (unsigned c = 0; c < s->components; c++)
-			if (quantity_has(q, m, c))
+			if (quantity_has(q, m, c, segment))
 				total += session_n(s, rep, m, c, segment);
 	return total;
 }
