@@ -126,8 +126,8 @@ static void check_perturbation(struct session *s)
 	note(s, "perturbation", loss <= PERTURBATION_LIMIT ? CHECK_PASS : CHECK_FAIL,
 	     "RPS %.0f without probes, %.0f with (%+.0f %%); p50 %.0f and %.0f us; %.0f program runs "
 	     "and %.1f us per request", s->rps_off, s->rps_on, -100 * loss, s->p50_off_us,
-	     s->p50_on_us, (double)s->cost.runs / (double)s->requests,
-	     (double)s->cost.ns / 1e3 / (double)s->requests);
+	     s->p50_on_us, s->cost_runs / (double)s->requests,
+	     s->cost_ns / 1e3 / (double)s->requests);
 }
 
 void checks_run(struct session *s)

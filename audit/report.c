@@ -75,50 +75,55 @@ static bool why_pipeline(const struct session *s, const struct report_subject *s
 	return true;
 }
 
+/* Serializations: the published ones are of HTTP; a payload codec's come on top. True when explained. */
+static bool why_serde(const struct session *s, enum quantity q, unsigned segment, enum column c,
+		      double gap, char *out, size_t room)
+{
+	bool first = segment ? s->plan->segment[segment].number == 1 : c == COLUMN_EXTERNAL;
+	double payload = metric_column(s, q == QUANTITY_SERIALIZATIONS ? M_ENCODE_PAYLOAD :
+				       M_DECODE_PAYLOAD, segment, c);
+
+	if (first) {
+		snprintf(out, room, "at 1 the paper counts the client's serialization, though clients "
+			 "are excluded; what happens there is the ingress parsing it");
+		return true;
+	}
+	if (payload > SAME && segment && fabs(gap - payload) <= SAME) {
+		snprintf(out, room, "besides HTTP, the payload itself is protobuf here");
+		return true;
+	}
+	if (segment)
+		return false;
+	snprintf(out, room, "the sum of the differences above");
+	return true;
+}
+
 void report_why(const struct session *s, const struct report_subject *subject, enum quantity q,
 		unsigned segment, enum column c, char *out, size_t room)
 {
 	unsigned number = segment ? s->plan->segment[segment].number : 0;
-	double paper = published(subject->table, q, number, c), user, irq, ipi;
+	double paper = published(subject->table, q, number, c), gap, user;
 	struct estimate e = segment ? estimate_segment(s, q, segment) : estimate_column(s, q, c);
 
 	out[0] = '\0';
-	if (isnan(paper) || fabs(e.mean - paper) <= SAME)
+	gap = e.mean - paper;
+	if (isnan(paper) || fabs(gap) <= SAME)
 		return;
-	switch (q) {
-	case QUANTITY_INTERRUPTS:
-		irq = metric_column(s, M_SOFTIRQ_NET_RX, segment, c);
-		ipi = metric_column(s, M_IPI_SENT, segment, c);
-		snprintf(out, room, "%.1f NET_RX runs + %.1f IPIs; the paper does not say what it counts, "
-			 "and one softirq run takes several frames", irq, ipi);
+	user = metric_column(s, M_COPY_USER, segment, c);
+	if (q == QUANTITY_INTERRUPTS)
+		snprintf(out, room, "the paper does not say what it counts; here it is NET_RX runs, one of "
+			 "which may take several frames, and IPIs");
+	else if (q == QUANTITY_COPIES && user > SAME && fabs(gap - user) <= SAME)
+		snprintf(out, room, "copies in user space, which the paper does not count");
+	else if (why_pipeline(s, subject, segment, c, out, room))
 		return;
-	case QUANTITY_SERIALIZATIONS:
-	case QUANTITY_DESERIALIZATIONS:
-		if (number == 1 || c == COLUMN_EXTERNAL) {
-			snprintf(out, room, "at 1 the paper counts the client's serialization, though clients "
-				 "are excluded; what happens here is the ingress parsing it");
-			return;
-		}
-		break;
-	case QUANTITY_COPIES:
-		user = metric_column(s, M_COPY_USER, segment, c);
-		if (user > SAME && fabs(e.mean - user - paper) <= SAME) {
-			snprintf(out, room, "%.0f of them in user space: the request into the pool", user);
-			return;
-		}
-		break;
-	default:
-		break;
-	}
-	if (why_pipeline(s, subject, segment, c, out, room))
+	else if (q >= QUANTITY_SERIALIZATIONS && why_serde(s, q, segment, c, gap, out, room))
 		return;
-	if (!segment && (q == QUANTITY_SERIALIZATIONS || q == QUANTITY_DESERIALIZATIONS))
-		snprintf(out, room, "from segment 1, see there");
 	else if (q == QUANTITY_SWITCHES && s->config->mode != MODE_ISOLATED)
 		snprintf(out, room, "mode %s: the published minimum is that of isolated",
 			 audit_mode_name(s->config->mode));
 	else
-		snprintf(out, room, "measured; no known reason");
+		snprintf(out, room, "measured; no reason known");
 }
 
 /* ---- Text ------------------------------------------------------------------------------------- */
@@ -182,6 +187,62 @@ static void print_number(FILE *out, double x)
 		fprintf(out, "%*.2f", CELL_WIDTH, x);
 }
 
+/* What a quantity is made of, where that says more than the sum. */
+static const struct {
+	enum quantity quantity;
+	const char *title;
+	uint64_t metrics;
+} parts_of[] = {
+	{ QUANTITY_COPIES, "    in user space", UINT64_C(1) << M_COPY_USER },
+	{ QUANTITY_INTERRUPTS, "    NET_RX runs", UINT64_C(1) << M_SOFTIRQ_NET_RX },
+	{ QUANTITY_INTERRUPTS, "    IPIs", UINT64_C(1) << M_IPI_SENT },
+	{ QUANTITY_SERIALIZATIONS, "    of payload (protobuf)", UINT64_C(1) << M_ENCODE_PAYLOAD },
+	{ QUANTITY_DESERIALIZATIONS, "    of payload (protobuf)", UINT64_C(1) << M_DECODE_PAYLOAD },
+};
+
+/* A part of a quantity in a cell. */
+static double part_mean(const struct session *s, unsigned part, unsigned segment, enum column c)
+{
+	double total = 0;
+
+	for (unsigned g = 0; g < s->segments; g++) {
+		if (segment ? g != segment : !column_has(c, g ? (int)s->plan->segment[g].class : -1))
+			continue;
+		for (unsigned m = 0; m < M_COUNT; m++)
+			for (unsigned id = 0; id < s->components; id++)
+				if (parts_of[part].metrics >> m & 1 &&
+				    quantity_has(parts_of[part].quantity, m, id, g))
+					total += metric_mean(s, m, (int)id, (int)g, false);
+	}
+	return total;
+}
+
+static void print_parts(FILE *out, const struct session *s, const struct layout *l, enum quantity q)
+{
+	for (unsigned i = 0; i < sizeof(parts_of) / sizeof(parts_of[0]); i++) {
+		if (parts_of[i].quantity != q || part_mean(s, i, 0, COLUMN_ROUND_TRIP) < 0.005)
+			continue;
+		fprintf(out, "%-*s", LABEL_WIDTH, parts_of[i].title);
+		for (unsigned k = 0; k < l->cells; k++)
+			print_number(out, part_mean(s, i, l->cell[k].segment, l->cell[k].column));
+		fputc('\n', out);
+	}
+}
+
+static void print_published(FILE *out, const struct session *s, const struct layout *l,
+			    enum published_table table, enum quantity q)
+{
+	fprintf(out, "%-*s", LABEL_WIDTH, "    published");
+	for (unsigned i = 0; i < l->cells; i++) {
+		unsigned g = l->cell[i].segment;
+
+		print_number(out, published(table, q, g ? s->plan->segment[g].number : 0,
+					    l->cell[i].column));
+	}
+	fputc('\n', out);
+}
+
+/* The table: measured, what it is made of, published. The interval and CV are of the total. */
 static void print_table(FILE *out, const struct session *s, const struct report_subject *subject)
 {
 	struct layout l;
@@ -190,54 +251,49 @@ static void print_table(FILE *out, const struct session *s, const struct report_
 	fprintf(out, "%-*s", LABEL_WIDTH, "per request");
 	for (unsigned i = 0; i < l.cells; i++)
 		fprintf(out, "%*s", CELL_WIDTH, l.cell[i].head);
-	fputc('\n', out);
+	fprintf(out, "   99 %% interval and CV of TOTAL\n");
 	for (unsigned q = 0; q < QUANTITIES; q++) {
-		double cv = 0;
+		struct estimate total = estimate_column(s, q, COLUMN_TOTAL);
 
 		fprintf(out, "%-*s", LABEL_WIDTH, quantity_title(q));
-		for (unsigned i = 0; i < l.cells; i++) {
-			struct estimate e = l.cell[i].segment ?
-					    estimate_segment(s, q, l.cell[i].segment) :
-					    estimate_column(s, q, l.cell[i].column);
-
-			print_number(out, e.mean);
-			if (!l.cell[i].segment && l.cell[i].column == COLUMN_TOTAL)
-				cv = e.cv;
-		}
-		fprintf(out, "   cv %.1f %%\n", 100 * cv);
-		if (subject->table == PUBLISHED_NONE)
-			continue;
-		fprintf(out, "%-*s", LABEL_WIDTH, "    published");
-		for (unsigned i = 0; i < l.cells; i++) {
-			unsigned g = l.cell[i].segment;
-
-			print_number(out, published(subject->table, q, g ? s->plan->segment[g].number : 0,
-						    l.cell[i].column));
-		}
-		fputc('\n', out);
+		for (unsigned i = 0; i < l.cells; i++)
+			print_number(out, l.cell[i].segment ?
+				     estimate_segment(s, q, l.cell[i].segment).mean :
+				     estimate_column(s, q, l.cell[i].column).mean);
+		fprintf(out, "   [%.2f, %.2f] %.1f %%\n", total.lo, total.hi, 100 * total.cv);
+		print_parts(out, s, &l, q);
+		if (subject->table != PUBLISHED_NONE)
+			print_published(out, s, &l, subject->table, q);
 	}
 }
 
+/* Every reason once, with the cells that it is for. */
 static void print_reasons(FILE *out, const struct session *s, const struct report_subject *subject)
 {
-	static const enum column columns[] = { COLUMN_TOTAL, COLUMN_SLIDE_TOTAL };
-	char why[256];
+	struct layout l;
+	char why[AUDIT_SEGMENTS + COLUMNS][256];
+	bool any = false;
 
 	if (subject->table == PUBLISHED_NONE)
 		return;
-	fprintf(out, "\nWhere it differs from the paper:\n");
+	layout_make(&l, s->plan);
 	for (unsigned q = 0; q < QUANTITIES; q++) {
-		for (unsigned g = 1; g < s->segments; g++) {
-			report_why(s, subject, q, g, 0, why, sizeof(why));
-			if (why[0])
-				fprintf(out, "  %-16s (%u): %s\n", quantity_key(q),
-					s->plan->segment[g].number, why);
-		}
-		for (unsigned i = 0; i < 2; i++) {
-			report_why(s, subject, q, 0, columns[i], why, sizeof(why));
-			if (why[0])
-				fprintf(out, "  %-16s %s: %s\n", quantity_key(q), column_key(columns[i]),
-					why);
+		for (unsigned i = 0; i < l.cells; i++)
+			report_why(s, subject, q, l.cell[i].segment, l.cell[i].column, why[i],
+				   sizeof(why[i]));
+		for (unsigned i = 0; i < l.cells; i++) {
+			if (!why[i][0])
+				continue;
+			fprintf(out, "%s  %s", any ? "" : "\nWhere it differs from the paper:\n",
+				quantity_key(q));
+			any = true;
+			fprintf(out, " %s", l.cell[i].head);
+			for (unsigned k = i + 1; k < l.cells; k++)
+				if (!strcmp(why[k], why[i])) {
+					fprintf(out, " %s", l.cell[k].head);
+					why[k][0] = '\0';
+				}
+			fprintf(out, ": %s\n", why[i]);
 		}
 	}
 }
@@ -479,8 +535,8 @@ static json_t *perturbation_json(const struct session *s)
 			 "rps_with", s->rps_on > 0 ? number(s->rps_on) : json_null(),
 			 "p50_us_without", s->rps_off > 0 ? number(s->p50_off_us) : json_null(),
 			 "p50_us_with", s->rps_on > 0 ? number(s->p50_on_us) : json_null(),
-			 "program_runs_per_request", number((double)s->cost.runs / per),
-			 "program_ns_per_request", number((double)s->cost.ns / per));
+			 "program_runs_per_request", number(s->cost_runs / per),
+			 "program_ns_per_request", number(s->cost_ns / per));
 }
 
 /* CPU time as cycles: counted where the machine can, else by the TSC's rate, and it says which. */

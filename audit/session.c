@@ -204,10 +204,18 @@ static void add_perf(struct session *s, const struct perf_counts *a, const struc
 			s->perf.value[k][i] += b->value[k][i] - a->value[k][i];
 }
 
+/* Work of the probes in the window of requests, less what the idle machine had them do. */
+static void add_cost(struct session *s, const struct audit_cost cost[3], double scale)
+{
+	s->cost_runs += (double)(cost[2].runs - cost[1].runs) -
+			scale * (double)(cost[1].runs - cost[0].runs);
+	s->cost_ns += (double)(cost[2].ns - cost[1].ns) - scale * (double)(cost[1].ns - cost[0].ns);
+}
+
 static int repeat(struct session *s, struct client *client, struct perf *perf, struct windows *w)
 {
 	struct load load = { .client = client };
-	struct audit_cost cost[2] = { 0 };
+	struct audit_cost cost[3] = { 0 };
 	struct proc_counts proc[2];
 	struct perf_counts pc[2];
 	unsigned idle_ms = (unsigned)(s->config->requests * (s->config->think_us + 500) / 1000 /
@@ -218,12 +226,16 @@ static int repeat(struct session *s, struct client *client, struct perf *perf, s
 	for (unsigned rep = 0; rep < s->config->reps && !err; rep++) {
 		snprintf(text, sizeof(text), "repetition %u of %u", rep + 1, s->config->reps);
 		say(s, text);
-		err = window(s, w, w->idle, &w->idle_ns, idle_body, &idle_ms);
-		if (err)
-			break;
 		stats = s->audit ? audit_stats() : -1;
 		if (s->audit)
 			audit_cost(s->audit, &cost[0]);
+		err = window(s, w, w->idle, &w->idle_ns, idle_body, &idle_ms);
+		if (s->audit)
+			audit_cost(s->audit, &cost[1]);
+		if (err) {
+			close(stats);
+			break;
+		}
 		proc_read(&proc[0], s->plan);
 		if (perf)
 			perf_read(perf, &pc[0]);
@@ -232,7 +244,7 @@ static int repeat(struct session *s, struct client *client, struct perf *perf, s
 			perf_read(perf, &pc[1]);
 		proc_read(&proc[1], s->plan);
 		if (s->audit)
-			audit_cost(s->audit, &cost[1]);
+			audit_cost(s->audit, &cost[2]);
 		if (stats >= 0)
 			close(stats);
 		if (err)
@@ -241,8 +253,7 @@ static int repeat(struct session *s, struct client *client, struct perf *perf, s
 		add_proc(s, &proc[0], &proc[1]);
 		if (perf)
 			add_perf(s, &pc[0], &pc[1]);
-		s->cost.runs += cost[1].runs - cost[0].runs;
-		s->cost.ns += cost[1].ns - cost[0].ns;
+		add_cost(s, cost, w->run_ns / w->idle_ns);
 		s->requests += load.result.requests;
 		s->errors += load.result.errors;
 		s->connects += load.result.connects;

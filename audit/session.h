@@ -55,7 +55,7 @@ struct session {
 	struct perf_counts perf;    /* differences */
 	uint64_t requests, errors, elapsed_ns, p50_ns[SESSION_REPS_MAX];
 	uint64_t connects;          /* by the client: more than its threads means lost keep-alives */
-	struct audit_cost cost;     /* of the windows of requests */
+	double cost_runs, cost_ns;  /* of our programs in the windows of requests, idle taken off */
 	/* Perturbation: medians over the turns. 0: not measured. */
 	double rps_off, rps_on, p50_off_us, p50_on_us;
 	double cycles_hz;           /* TSC */
