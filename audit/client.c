@@ -87,7 +87,7 @@ static void user_disconnect(struct user *u)
 static int make_request(struct user *u, size_t *length)
 {
 	const struct client_config *c = u->config;
-	struct user_request rq = { .out = u->out, .room = REQUEST_MAX };
+	struct user_request rq = { .app = c->app, .out = u->out, .room = REQUEST_MAX };
 	int n;
 
 	if (c->app) {
