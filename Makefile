@@ -64,13 +64,16 @@ $(TEXTH): $(B)/%.h: %
 	$(Q)mkdir -p $(@D) && sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&\\n"/' $< > $@
 
 # ---- eBPF ---------------------------------------------------------------------------------------
+# <bpf/usdt.bpf.h> includes <asm/errno.h>, which Debian keeps under its multiarch folder.
+BPFINC := -idirafter /usr/include/$(shell $(CC) -print-multiarch)
+
 $(B)/vmlinux.h:
 	$(call say,BTF,$@)
 	$(Q)mkdir -p $(B) && $(BPFTOOL) btf dump file /sys/kernel/btf/vmlinux format c > $@.tmp && mv $@.tmp $@
 
 $(B)/%.bpf.o: %.bpf.c $(B)/vmlinux.h $(wildcard dataplanes/*/*.h audit/*.h)
 	$(call say,BPF,$<)
-	$(Q)mkdir -p $(@D) && $(CLANG) -O2 -g -Wall -Werror -target bpf -D__TARGET_ARCH_x86 -I. -I$(B) -c -o $@ $<
+	$(Q)mkdir -p $(@D) && $(CLANG) -O2 -g -Wall -Werror -target bpf -D__TARGET_ARCH_x86 -I. -I$(B) $(BPFINC) -c -o $@ $<
 
 $(B)/%.skel.h: $(B)/%.bpf.o
 	$(call say,SKEL,$@)

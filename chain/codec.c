@@ -7,19 +7,24 @@
 #include <string.h>
 
 #include "chain/codec.h"
+#include "chain/probe.h"
 
 static ssize_t copy(const void *in, size_t length, void *out, size_t room)
 {
 	if (length > room)
 		return -EMSGSIZE;
-	if (length)
+	if (length) {
 		memmove(out, in, length);
+		PERHOP_COPY(length);
+	}
 	return (ssize_t)length;
 }
 
 ssize_t codec_encode(const struct codec *c, uint16_t type, const void *in, size_t length,
 		     void *out, size_t room)
 {
+	ssize_t n;
+
 	switch (type) {
 	case TYPE_NONE:
 		return 0;
@@ -29,12 +34,17 @@ ssize_t codec_encode(const struct codec *c, uint16_t type, const void *in, size_
 	}
 	if (type < TYPE_WORKLOAD || !c || !c->encode)
 		return -EINVAL;
-	return c->encode(type, in, length, out, room);
+	n = c->encode(type, in, length, out, room);
+	if (n >= 0)
+		PERHOP_ENCODE(type, n);
+	return n;
 }
 
 ssize_t codec_decode(const struct codec *c, uint16_t type, const void *in, size_t length,
 		     void *out, size_t room)
 {
+	ssize_t n;
+
 	switch (type) {
 	case TYPE_NONE:
 		return length ? -EBADMSG : 0;
@@ -44,5 +54,8 @@ ssize_t codec_decode(const struct codec *c, uint16_t type, const void *in, size_
 	}
 	if (type < TYPE_WORKLOAD || !c || !c->decode)
 		return -EINVAL;
-	return c->decode(type, in, length, out, room);
+	n = c->decode(type, in, length, out, room);
+	if (n >= 0)
+		PERHOP_DECODE(type, length);
+	return n;
 }

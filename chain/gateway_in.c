@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "chain/gateway_conn.h"
+#include "chain/probe.h"
 
 enum { READS_PER_TURN = 4 };        /* then other clients have their turn */
 
@@ -157,8 +158,10 @@ static size_t take_length(struct front *f, struct conn *c, const char *at, size_
 
 	if (n > left)
 		n = (size_t)left;
-	if (c->body)
+	if (c->body && n) {
 		memcpy(c->body + c->body_made, at, n);
+		PERHOP_COPY(n);
+	}
 	c->body_made += n;
 	if (n == left)
 		end_body(f, c);
@@ -173,6 +176,8 @@ static size_t take_chunks(struct front *f, struct conn *c, char *at, size_t n)
 	int rc = http_dechunk(&c->chunks, at, n, out, &used, &made, c->body_limit);
 
 	c->body_made += made;
+	if (c->body && made)
+		PERHOP_COPY(made);
 	if (rc < 0) {
 		fail_request(f, c, conn_exchange(c, c->next - 1), (unsigned)-rc, NULL);
 		return n;

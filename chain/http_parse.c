@@ -9,8 +9,10 @@
  * Every step returns 1 (done), 0 (more bytes needed) or minus a status, and looks at no byte behind
  * the one that decides; hence a head cut into packets in any way gets the same verdict.
  */
+#include "chain/codec.h"
 #include "chain/http.h"
 #include "chain/http_chars.h"
+#include "chain/probe.h"
 
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -479,6 +481,7 @@ static int parse(struct http_head *h, const char *buf, size_t length, bool reque
 	if (rc <= 0)
 		return rc;
 	h->head_bytes = (size_t)(p.at - buf);
+	PERHOP_DECODE(request ? TYPE_HTTP_REQUEST : TYPE_HTTP_RESPONSE, h->head_bytes);
 	return (int)h->head_bytes;
 }
 

@@ -13,6 +13,7 @@
 
 #include "chain/http.h"
 #include "chain/http_chars.h"
+#include "chain/probe.h"
 
 const char *http_part(const void *base, size_t length, struct http_part part)
 {
@@ -54,8 +55,10 @@ ssize_t http_request_build(void *out, size_t room, const struct http_head *h, co
 		return -EMSGSIZE;
 	if (used >= room || body_length > room - used - 1)
 		return -EMSGSIZE;
-	if (body)
+	if (body && body != (char *)out + used && body_length) {
 		memmove((char *)out + used, body, body_length);
+		PERHOP_COPY(body_length);
+	}
 	return http_request_end(r, used, body_length);
 }
 
@@ -298,5 +301,7 @@ ssize_t http_response_build(void *out, size_t room, const struct http_head *h, c
 	((char *)out)[used++] = '\0';
 	if (!put(out, room, &used, &r->body, (struct slice){ body, body_length }))
 		return -EMSGSIZE;
+	if (body_length)
+		PERHOP_COPY(body_length);
 	return (ssize_t)used;
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The wire form of heads, and the check of what functions want to put into them. */
+#include "chain/codec.h"
 #include "chain/http.h"
 #include "chain/http_chars.h"
+#include "chain/probe.h"
 
 struct reason {
 	uint16_t status;
@@ -148,7 +150,10 @@ ssize_t http_write_response_head(char *out, size_t room, unsigned status, struct
 		ADD(&o, "Connection: keep-alive\r\n\r\n");
 	else
 		ADD(&o, "Connection: close\r\n\r\n");
-	return o.full ? -EMSGSIZE : o.at - out;
+	if (o.full)
+		return -EMSGSIZE;
+	PERHOP_ENCODE(TYPE_HTTP_RESPONSE, o.at - out);
+	return o.at - out;
 }
 
 ssize_t http_write_request_head(char *out, size_t room, const char *method, const char *target,
@@ -171,5 +176,8 @@ ssize_t http_write_request_head(char *out, size_t room, const char *method, cons
 		ADD(&o, "\r\n");
 	}
 	ADD(&o, "\r\n");
-	return o.full ? -EMSGSIZE : o.at - out;
+	if (o.full)
+		return -EMSGSIZE;
+	PERHOP_ENCODE(TYPE_HTTP_REQUEST, o.at - out);
+	return o.at - out;
 }

@@ -32,6 +32,7 @@ int serve_main(int argc, char **argv);
 int verify_main(int argc, char **argv);
 int list_main(int argc, char **argv);
 int doctor_main(int argc, char **argv);
+int audit_main(int argc, char **argv);
 
 /*
  * SIGINT and SIGTERM as a file descriptor: readable means "end in good order". Blocks both for the

@@ -13,6 +13,7 @@ static const struct command commands[] = {
 	{ "run", "measure: deploy, load, and report one record per run", run_main },
 	{ "serve", "keep a workload up on a dataplane, for curl, wrk, Locust or a browser", serve_main },
 	{ "verify", "check that all dataplanes give the same answers to the same requests", verify_main },
+	{ "audit", "count copies, switches, interrupts, protocol and serialization per request", audit_main },
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };

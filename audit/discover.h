@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Who talks to whom: components and links found from the sockets of running processes, by /proc alone.
+ * A link is a connection whose one end is a listening port of a component. Sample while traffic flows:
+ * a connection that lives for one request is only seen by luck, so sample often.
+ */
+#ifndef PERHOP_AUDIT_DISCOVER_H
+#define PERHOP_AUDIT_DISCOVER_H
+
+#include "audit/segment.h"
+
+struct discover_options {
+	uint16_t entry_port;        /* clients connect here, from processes that are no component */
+	bool expand;                /* processes at the far end of a link become components too */
+};
+
+/*
+ * Add what /proc shows now to the plan: links, and with `expand` components. Returns how many links
+ * are new, or -errno (-EACCES: other users' processes cannot be looked at).
+ */
+int discover_sample(struct plan *p, const struct discover_options *o);
+
+/* Make the process that listens on `port` (in our network namespace) a component. Its id or -errno. */
+int discover_listener(struct plan *p, uint16_t port);
+
+/* Every process of a cgroup (v2 or v1 path, below /sys/fs/cgroup or absolute). How many, or -errno. */
+int discover_cgroup(struct plan *p, const char *path);
+
+/* Add the children of all components to them, for programs with worker processes. */
+void discover_children(struct plan *p);
+
+/* A component for `pid`, named after its program and, when it listens, its port. Its id or -errno. */
+int discover_process(struct plan *p, pid_t pid);
+
+#endif

@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "audit/checks.h"
+#include "audit/session.h"
+#include "audit/statistics.h"
+#include "audit/usdt.h"
+#include "chain/clock.h"
+
+enum {
+	WARM_REQUESTS = 300,        /* per thread; connections, caches and branch predictors settle */
+	SAMPLE_MS = 5,              /* how often /proc is looked at while warming up */
+	GRACE_MS = 60,              /* after the last answer: longer than a delayed ACK (40 ms) */
+	TURNS = 5,                  /* probes off and on, so many times each */
+	TURN_REQUESTS = 1500,
+};
+
+static void nap_ms(unsigned ms)
+{
+	struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };
+
+	nanosleep(&t, NULL);
+}
+
+static void say(const struct session *s, const char *what)
+{
+	if (s->config->say)
+		s->config->say(s->config->arg, what);
+}
+
+static int watch(const struct session *s)
+{
+	return s->config->watch ? s->config->watch(s->config->arg) : 0;
+}
+
+/* Sleep, looking after the deployment meanwhile. */
+static int rest_ms(const struct session *s, unsigned ms)
+{
+	int err = 0;
+
+	while (ms && !err) {
+		unsigned step = ms < 50 ? ms : 50;
+
+		nap_ms(step);
+		ms -= step;
+		err = watch(s);
+	}
+	return err;
+}
+
+/* A batch of requests, looking after the deployment meanwhile. */
+static int batch(const struct session *s, struct client *c, unsigned requests, unsigned think_us,
+		 struct client_result *r)
+{
+	int err = client_go(c, requests, think_us);
+
+	while (!err) {
+		err = client_poll(c, 50, r);
+		if (err == -EINTR)
+			err = 0;
+		if (!err)
+			err = watch(s);
+	}
+	return err < 0 ? err : 0;
+}
+
+/* ---- Who talks to whom ------------------------------------------------------------------------ */
+
+static int number(struct session *s)
+{
+	const struct session_config *c = s->config;
+
+	return c->path_length ? plan_sequence(s->plan, c->path, c->path_length) :
+				plan_segments(s->plan);
+}
+
+/* Warm up; look at the sockets all the while. */
+static int discover(struct session *s, struct client *client, struct client_result *r)
+{
+	int err = client_go(client, WARM_REQUESTS * s->config->client.threads, s->config->think_us);
+
+	while (!err) {
+		err = discover_sample(s->plan, &s->config->discover);
+		if (err >= 0)
+			err = client_poll(client, SAMPLE_MS, r);
+		if (err == -EINTR)
+			err = 0;
+		if (!err)
+			err = watch(s);
+	}
+	if (err < 0)
+		return err;
+	err = discover_sample(s->plan, &s->config->discover);
+	discover_children(s->plan);
+	for (unsigned i = AUDIT_CLIENT + 1; i < s->plan->components; i++)
+		if (s->plan->component[i].pids)
+			s->plan->component[i].usdt = usdt_has(s->plan->component[i].pid[0], "perhop");
+	return err < 0 ? err : number(s);
+}
+
+/* ---- Windows ---------------------------------------------------------------------------------- */
+
+/* Scratch of one session. */
+struct windows {
+	struct audit_counts *before, *idle, *run;
+	double idle_ns, run_ns;
+};
+
+static void subtract(struct audit_counts *from, const struct audit_counts *what)
+{
+	struct audit_cell *a = &from->cell[0][0][0];
+	const struct audit_cell *b = &what->cell[0][0][0];
+
+	for (size_t i = 0; i < sizeof(*from) / sizeof(*a); i++) {
+		a[i].n -= b[i].n;
+		a[i].sum -= b[i].sum;
+	}
+}
+
+/* What is counted while `body` runs, and for how long. */
+static int window(struct session *s, struct windows *w, struct audit_counts *counts, double *ns,
+		  int (*body)(struct session *s, void *arg), void *arg)
+{
+	uint64_t start;
+	int err = s->audit ? audit_read(s->audit, w->before) : 0;
+
+	if (!err && s->audit)
+		err = audit_start(s->audit);
+	start = clock_now_ns();
+	if (!err)
+		err = body(s, arg);
+	*ns = (double)(clock_now_ns() - start);
+	if (s->audit) {
+		audit_stop(s->audit);
+		if (!err)
+			err = audit_read(s->audit, counts);
+		if (!err)
+			subtract(counts, w->before);
+	}
+	return err;
+}
+
+struct load {
+	struct client *client;
+	struct client_result result;
+};
+
+static int load_body(struct session *s, void *arg)
+{
+	struct load *l = arg;
+	int err = batch(s, l->client, s->config->requests, s->config->think_us, &l->result);
+
+	return err ? err : rest_ms(s, GRACE_MS);
+}
+
+static int idle_body(struct session *s, void *arg)
+{
+	return rest_ms(s, *(unsigned *)arg);
+}
+
+static size_t cell_index(const struct session *s, unsigned rep, unsigned m, unsigned c, unsigned g)
+{
+	return (((size_t)rep * M_COUNT + m) * s->components + c) * s->segments + g;
+}
+
+/* One repetition's windows become numbers per request. */
+static void keep(struct session *s, unsigned rep, const struct windows *w)
+{
+	double scale = w->idle_ns > 0 ? w->run_ns / w->idle_ns : 0, per = s->config->requests;
+
+	for (unsigned m = 0; m < M_COUNT; m++)
+		for (unsigned c = 0; c < s->components; c++)
+			for (unsigned g = 0; g < s->segments; g++) {
+				const struct audit_cell *run = &w->run->cell[m][c][g];
+				const struct audit_cell *idle = &w->idle->cell[m][c][g];
+				size_t i = cell_index(s, rep, m, c, g);
+
+				s->n[i] = ((double)run->n - scale * (double)idle->n) / per;
+				s->sum[i] = ((double)run->sum - scale * (double)idle->sum) / per;
+				s->raw[m][c] += run->n;
+			}
+}
+
+static void add_proc(struct session *s, const struct proc_counts *a, const struct proc_counts *b)
+{
+	s->proc.switches += b->switches - a->switches;
+	s->proc.net_rx += b->net_rx - a->net_rx;
+	s->proc.ipis += b->ipis - a->ipis;
+	for (unsigned i = 0; i < AUDIT_COMPONENTS; i++) {
+		s->proc.voluntary[i] += b->voluntary[i] - a->voluntary[i];
+		s->proc.involuntary[i] += b->involuntary[i] - a->involuntary[i];
+		s->proc.cpu_ns[i] += b->cpu_ns[i] - a->cpu_ns[i];
+	}
+}
+
+static void add_perf(struct session *s, const struct perf_counts *a, const struct perf_counts *b)
+{
+	for (unsigned k = 0; k < PERF_COUNTERS; k++)
+		for (unsigned i = 0; i < AUDIT_COMPONENTS; i++)
+			s->perf.value[k][i] += b->value[k][i] - a->value[k][i];
+}
+
+/* Work of the probes in the window of requests, less what the idle machine had them do. */
+static void add_cost(struct session *s, const struct audit_cost cost[3], double scale)
+{
+	s->cost_runs += (double)(cost[2].runs - cost[1].runs) -
+			scale * (double)(cost[1].runs - cost[0].runs);
+	s->cost_ns += (double)(cost[2].ns - cost[1].ns) - scale * (double)(cost[1].ns - cost[0].ns);
+}
+
+static int repeat(struct session *s, struct client *client, struct perf *perf, struct windows *w)
+{
+	struct load load = { .client = client };
+	struct audit_cost cost[3] = { 0 };
+	struct proc_counts proc[2];
+	struct perf_counts pc[2];
+	unsigned idle_ms = (unsigned)(s->config->requests * (s->config->think_us + 500) / 1000 /
+				      s->config->client.threads + GRACE_MS);
+	char text[64];
+	int err = 0, stats;
+
+	for (unsigned rep = 0; rep < s->config->reps && !err; rep++) {
+		snprintf(text, sizeof(text), "repetition %u of %u", rep + 1, s->config->reps);
+		say(s, text);
+		stats = s->audit ? audit_stats() : -1;
+		if (s->audit)
+			audit_cost(s->audit, &cost[0]);
+		err = window(s, w, w->idle, &w->idle_ns, idle_body, &idle_ms);
+		if (s->audit)
+			audit_cost(s->audit, &cost[1]);
+		if (err) {
+			close(stats);
+			break;
+		}
+		proc_read(&proc[0], s->plan);
+		if (perf)
+			perf_read(perf, &pc[0]);
+		err = window(s, w, w->run, &w->run_ns, load_body, &load);
+		if (perf)
+			perf_read(perf, &pc[1]);
+		proc_read(&proc[1], s->plan);
+		if (s->audit)
+			audit_cost(s->audit, &cost[2]);
+		if (stats >= 0)
+			close(stats);
+		if (err)
+			break;
+		keep(s, rep, w);
+		add_proc(s, &proc[0], &proc[1]);
+		if (perf)
+			add_perf(s, &pc[0], &pc[1]);
+		add_cost(s, cost, w->run_ns / w->idle_ns);
+		s->requests += load.result.requests;
+		s->errors += load.result.errors;
+		s->connects += load.result.connects;
+		s->elapsed_ns += load.result.elapsed_ns;
+		s->p50_ns[rep] = load.result.p50_ns;
+		s->reps++;
+		idle_ms = (unsigned)(w->run_ns / 1e6);
+	}
+	return err;
+}
+
+/* ---- Perturbation ----------------------------------------------------------------------------- */
+
+/* The same load with probes off and on, in turns, no think time. The probes are attached before and after. */
+static int perturbation(struct session *s, struct client *client)
+{
+	double rps[2][TURNS], p50[2][TURNS];
+	struct client_result r;
+	int err = 0;
+
+	say(s, "what the probes cost");
+	for (unsigned turn = 0; turn < TURNS && !err; turn++)
+		for (unsigned on = 0; on < 2 && !err; on++) {
+			if (on)
+				err = audit_attach(s->audit);
+			else
+				audit_detach(s->audit);
+			if (!err)
+				err = batch(s, client, TURN_REQUESTS / 10, 0, &r);
+			if (!err && on)
+				err = audit_start(s->audit);
+			if (!err)
+				err = batch(s, client, TURN_REQUESTS, 0, &r);
+			audit_stop(s->audit);
+			rps[on][turn] = (double)r.requests * 1e9 / (double)r.elapsed_ns;
+			p50[on][turn] = (double)r.p50_ns / 1e3;
+		}
+	if (err)
+		return err;
+	s->rps_off = statistics_median(rps[0], TURNS);
+	s->rps_on = statistics_median(rps[1], TURNS);
+	s->p50_off_us = statistics_median(p50[0], TURNS);
+	s->p50_on_us = statistics_median(p50[1], TURNS);
+	return 0;
+}
+
+/* ---- All of it -------------------------------------------------------------------------------- */
+
+/* Load the probes; without them the session goes on with /proc and perf. */
+static int open_probes(struct session *s)
+{
+	char path[AUDIT_BINARIES][32];
+	const char *binary[AUDIT_BINARIES + 1] = { NULL };
+	struct plan *p = s->plan;
+	unsigned n = 0;
+	int err;
+
+	for (unsigned i = AUDIT_CLIENT + 1; i < p->components && n < AUDIT_BINARIES; i++) {
+		bool known = !p->component[i].usdt;
+
+		for (unsigned k = 0; k < n && !known; k++)
+			known = usdt_same_file(binary[k], p->component[i].pid[0]);
+		if (known)
+			continue;
+		snprintf(path[n], sizeof(path[n]), "/proc/%d/exe", p->component[i].pid[0]);
+		binary[n] = path[n];
+		n++;
+	}
+	err = audit_open(&s->audit, binary, s->no_probes, sizeof(s->no_probes));
+	if (err) {
+		s->audit = NULL;
+		return 0;
+	}
+	err = audit_plan(s->audit, p);
+	return err ? err : audit_attach(s->audit);
+}
+
+static int allocate(struct session *s, struct windows *w)
+{
+	size_t cells;
+
+	s->components = s->plan->components;
+	s->segments = s->plan->segments;
+	cells = (size_t)s->config->reps * M_COUNT * s->components * s->segments;
+	s->n = calloc(cells, sizeof(*s->n));
+	s->sum = calloc(cells, sizeof(*s->sum));
+	w->before = calloc(1, sizeof(*w->before));
+	w->idle = calloc(1, sizeof(*w->idle));
+	w->run = calloc(1, sizeof(*w->run));
+	return s->n && s->sum && w->before && w->idle && w->run ? 0 : -ENOMEM;
+}
+
+static void open_perf(struct session *s, struct perf **perf)
+{
+	const char *why;
+
+	if (perf_open(perf, s->plan))
+		*perf = NULL;
+	s->has_perf = *perf != NULL;
+	for (unsigned i = 0; *perf && i < PERF_COUNTERS; i++) {
+		s->perf_has[i] = perf_has(*perf, i, &why);
+		snprintf(s->perf_why[i], sizeof(s->perf_why[i]), "%s", why);
+	}
+}
+
+int session_run(struct session *s, struct plan *plan, const struct session_config *config, char *why,
+		size_t why_bytes)
+{
+	struct placement_saved *placed = NULL;
+	struct client_result r = { 0 };
+	struct client *client = NULL;
+	struct windows w = { 0 };
+	struct perf *perf = NULL;
+	const char *step = "starting the client";
+	int err;
+
+	memset(s, 0, sizeof(*s));
+	s->config = config;
+	s->plan = plan;
+	err = client_start(&client, &config->client);
+	if (err)
+		goto out;
+	plan_add_pid(plan, AUDIT_CLIENT, client_pid(client));
+	say(s, "warming up");
+	step = "finding out who talks to whom";
+	err = discover(s, client, &r);
+	if (err)
+		goto out;
+	step = "placing the components on CPUs";
+	err = place(&placed, plan, config->mode);
+	if (err)
+		goto out;
+	step = "loading the probes";
+	err = allocate(s, &w);
+	if (!err)
+		err = open_probes(s);
+	if (err)
+		goto out;
+	open_perf(s, &perf);
+	step = "warming up";
+	err = batch(s, client, WARM_REQUESTS, config->think_us, &r);
+	if (err)
+		goto out;
+	step = "measuring";
+	err = repeat(s, client, perf, &w);
+	if (err)
+		goto out;
+	step = "measuring what the probes cost";
+	if (s->audit && config->perturbation)
+		err = perturbation(s, client);
+	s->cycles_hz = tsc_hz();
+	checks_run(s);
+out:
+	if (err)
+		snprintf(why, why_bytes, "%s: %s", step, strerror(-err));
+	perf_close(perf);
+	place_undo(placed);
+	if (s->audit)
+		audit_detach(s->audit);
+	client_end(client);
+	free(w.before);
+	free(w.idle);
+	free(w.run);
+	return err;
+}
+
+void session_free(struct session *s)
+{
+	audit_close(s->audit);
+	free(s->n);
+	free(s->sum);
+	s->audit = NULL;
+	s->n = s->sum = NULL;
+}
+
+/* ---- Reading it ------------------------------------------------------------------------------- */
+
+double session_n(const struct session *s, unsigned rep, enum audit_metric m, unsigned component,
+		 unsigned segment)
+{
+	return s->n[cell_index(s, rep, m, component, segment)];
+}
+
+double session_sum(const struct session *s, unsigned rep, enum audit_metric m, unsigned component,
+		   unsigned segment)
+{
+	return s->sum[cell_index(s, rep, m, component, segment)];
+}
+
+double session_segment(const struct session *s, unsigned rep, enum quantity q, unsigned segment)
+{
+	double total = 0;
+
+	for (unsigned m = 0; m < M_COUNT; m++)
+		for (unsigned c = 0; c < s->components; c++)
+			if (quantity_has(q, m, c, segment))
+				total += session_n(s, rep, m, c, segment);
+	return total;
+}
+
+double session_column(const struct session *s, unsigned rep, enum quantity q, enum column c)
+{
+	double total = 0;
+
+	for (unsigned g = 0; g < s->segments; g++)
+		if (column_has(c, g ? (int)s->plan->segment[g].class : -1))
+			total += session_segment(s, rep, q, g);
+	return total;
+}
