@@ -158,6 +158,10 @@ static void settle(struct deployment *d, const char *name, instance_id id, pid_t
 		_exit(1);
 	if (d->lifeline_fd >= 0)
 		close(d->lifeline_fd);
+	if (d->pidns_fd >= 0)
+		close(d->pidns_fd);
+	if (d->home_pidns_fd >= 0)
+		close(d->home_pidns_fd);
 	place(d, id);
 }
 
@@ -234,8 +238,11 @@ static void component_name(const struct deployment *d, instance_id id, char *out
 static int instance_main(struct deployment *d, instance_id id)
 {
 	struct runtime *r;
-	int err = runtime_open(&r, d, id, NULL);
+	int err;
 
+	close(d->listen_fd);    /* the clients' and the gateway's: nothing for a function */
+	close(d->wake_fd);
+	err = runtime_open(&r, d, id, NULL);
 	if (err)
 		return err;
 	atomic_store_explicit(&d->board->line[id].state, INSTANCE_READY, memory_order_release);

@@ -456,7 +456,7 @@ static int turn_watching(struct runtime *r, bool *more)
 	for (int i = 0; i < n; i++) {
 		if (events[i].data.ptr == &r->ep)
 			incoming = true;
-		else if (events[i].data.ptr == r)
+		else if (events[i].data.ptr == &r->d->wake_fd)
 			(void)!read(r->d->wake_fd, &(uint64_t){ 0 }, sizeof(uint64_t));
 		else
 			r->guest.ready(r->guest.arg, events[i].data.ptr, events[i].events);
@@ -607,7 +607,7 @@ int runtime_open(struct runtime **out, struct deployment *d, instance_id self,
 	if (r->ep.poll_fd >= 0)
 		err = watch(r, r->ep.poll_fd, EPOLLIN | (r->ep.poll_bell ? EPOLLET : 0), &r->ep);
 	if (!err && self == GATEWAY)
-		err = watch(r, d->wake_fd, EPOLLIN, r);
+		err = watch(r, d->wake_fd, EPOLLIN, &d->wake_fd);
 	if (err)
 		goto out;
 	*out = r;

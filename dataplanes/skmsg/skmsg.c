@@ -214,6 +214,19 @@ static void skmsg_teardown(struct deployment *d)
 
 /* ---- Endpoints -------------------------------------------------------------------------------- */
 
+/* In the child: of all that it inherited, its own socket is enough. */
+static void keep_only(struct skmsg *s, instance_id self)
+{
+	for (unsigned i = 0; i < INSTANCE_MAX; i++) {
+		if (i != self && s->sock[i] >= 0)
+			close(s->sock[i]);
+		if (s->anchor[i] >= 0)
+			close(s->anchor[i]);
+	}
+	skmsg_bpf__destroy(s->bpf);
+	s->bpf = NULL;
+}
+
 static int skmsg_attach(struct endpoint *ep)
 {
 	struct skmsg *s = ep->deployment->priv;
@@ -222,6 +235,7 @@ static int skmsg_attach(struct endpoint *ep)
 	if (!p)
 		return -ENOMEM;
 	p->fd = s->sock[ep->self];
+	keep_only(s, ep->self);
 	waiter_open(&p->waiter, &s->hall, ep->self,
 		    waiting_of(&ep->deployment->spec, skmsg_options));
 	ep->priv = p;

@@ -15,3 +15,22 @@ check "the run is valid" "$(tail -n 1 "$scratch/err")" test $status = 0
 ((status == 0)) || exit
 idle=$(json "$scratch/record" 'o["idle_cpu_percent"]')
 check "$name" "$idle %" test "$(json "$scratch/record" 'o["idle_cpu_percent"] < 0.1')" = True
+
+# An instance that dies and comes back must not leave its gateway turning.
+cpu_ticks() { awk '{ sub(/.*\) /, ""); print $12 + $13 }' "/proc/$1/stat"; }
+name="skmsg: the gateway idles again after a function has been killed and restarted"
+if serve -d skmsg -w echo; then
+	victim=$(json "$served" '[c["pid"] for c in o["components"] if c["name"] == "f1"][0]')
+	gateway=$(json "$served" '[c["pid"] for c in o["components"] if c["name"] == "gateway"][0]')
+	kill -KILL "$victim"
+	until_true 5 grep -q 'started again' "$serve_log"
+	curl -s -o "$scratch/answer" --max-time 5 "$url"
+	sleep 0.5
+	before=$(cpu_ticks "$gateway")
+	sleep 2
+	used=$(($(cpu_ticks "$gateway") - before))
+	check "$name" "$used ticks of 10 ms in 2 s" test "$used" -le 1
+	stop_server
+else
+	not_ok "$name" "serve did not start"
+fi
