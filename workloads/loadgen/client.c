@@ -378,7 +378,7 @@ void client_begin(struct loadgen *g, uint32_t i, uint64_t intended, uint64_t now
 	struct user *u = &g->users[i];
 	int r;
 
-	if (!g->issuing || !g->issue_left)
+	if (!client_may_begin(g))
 		return;
 	r = compose(g, i);
 	if (r) {

@@ -68,8 +68,7 @@ struct loadgen {
 	struct meter meter;
 	int error;                  /* the generator itself failed; result->why says how */
 	int epoll_fd;
-	bool issuing;               /* new requests may begin */
-	uint64_t issue_left;        /* so many */
+	uint64_t issue_left;        /* requests that may still begin */
 	struct user *users;
 	unsigned char *states;      /* config->users × model->user_bytes */
 	struct conn *conns;
@@ -91,6 +90,12 @@ void client_close(struct loadgen *g);
 
 /* User `i` makes its next request, intended for `intended`, or stays idle if none may be issued. */
 void client_begin(struct loadgen *g, uint32_t i, uint64_t intended, uint64_t now);
+
+/* May requests still begin? Not a moment after the measured part, or they would be in no count. */
+static inline bool client_may_begin(const struct loadgen *g)
+{
+	return g->issue_left && g->meter.phase != PHASE_DONE;
+}
 
 /* epoll reports on a connection. */
 void client_ready(struct loadgen *g, uint64_t data, uint32_t events);

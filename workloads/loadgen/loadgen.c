@@ -89,7 +89,7 @@ static void arrive(struct loadgen *g, uint64_t now)
 {
 	struct arrivals_clock *a = &g->arrivals;
 
-	while (a->next_ns <= now && g->issuing && g->issue_left) {
+	while (a->next_ns <= now && client_may_begin(g)) {
 		uint64_t intended = a->next_ns;
 
 		if (now - intended > g->config->timeout_ns) {
@@ -166,7 +166,6 @@ static void start(struct loadgen *g, uint64_t now)
 {
 	const struct loadgen_config *c = g->config;
 
-	g->issuing = true;
 	g->issue_left = UINT64_MAX;
 	if (c->arrivals == ARRIVALS_CLOSED) {
 		uint64_t gap = c->spawn_per_sec ? NS_PER_SEC / c->spawn_per_sec : 0;
@@ -219,7 +218,7 @@ static uint64_t next_turn(const struct loadgen *g, uint64_t now)
 
 	if (expiry < next)
 		next = expiry;
-	if (!g->issuing)
+	if (m->phase == PHASE_DONE)
 		return next;
 	if (phase < next)
 		next = phase;
@@ -252,6 +251,7 @@ static bool stopped(const _Atomic uint32_t *stop)
 static void loop(struct loadgen *g, const _Atomic uint32_t *stop)
 {
 	uint64_t now = clock_now_ns();
+	bool ended = false;
 
 	meter_open(&g->meter, g->config, g->meter.result, now);
 	start(g, now);
@@ -262,16 +262,17 @@ static void loop(struct loadgen *g, const _Atomic uint32_t *stop)
 			miss_the_rest(g);
 			return;
 		}
-		limit_requests(g);
-		if (g->meter.phase == PHASE_DONE && g->issuing) {
-			g->issuing = false;
-			miss_the_rest(g);
-		}
-		/* Drained, at most for the timeout: the server sees no broken connections. */
-		if (!g->issuing && !g->meter.in_flight)
-			return;
-		if (g->issuing)
+		if (g->meter.phase == PHASE_DONE) {
+			if (!ended)
+				miss_the_rest(g);
+			ended = true;
+			/* Drained, at most for the timeout: the server sees no broken connections. */
+			if (!g->meter.in_flight)
+				return;
+		} else {
+			limit_requests(g);
 			run_timers(g, now);
+		}
 		client_expire(g, now);
 		wait_for_events(g, now);
 	}
