@@ -5,6 +5,16 @@
 #include "chain/codec.h"
 #include "dataplanes/kernel/engine_conn.h"
 
+/* All connections are in use or idle: close one that is idle, wherever it leads. */
+static void make_room(struct engine *e)
+{
+	for (unsigned i = 0; i < INSTANCE_MAX; i++)
+		if (e->idle[i] != NO_CONN) {
+			conn_close(e, &e->conn[e->idle[i]]);
+			return;
+		}
+}
+
 /* A connection to `target`: an idle one unless `fresh`, else a new one. NULL with *err. */
 static struct conn *client_take(struct engine *e, uint16_t target, bool fresh, int *err)
 {
@@ -15,6 +25,8 @@ static struct conn *client_take(struct engine *e, uint16_t target, bool fresh, i
 	if (!fresh && e->idle[target] != NO_CONN)
 		return conn_take(e, &e->idle[target]);
 	*err = -EAGAIN;
+	if (e->free_client == NO_CONN)
+		make_room(e);
 	c = conn_take(e, &e->free_client);
 	if (!c)
 		return NULL;
