@@ -604,6 +604,34 @@ static void calls_above_the_limit_get_eagain_and_stay_the_callers(void **state)
 	drop(b);
 }
 
+static void an_idle_connection_to_another_function_makes_room(void **state)
+{
+	struct bench *b = make(SELF, false, 0);
+	int other = listener(&b->target[2 * OTHER], true), fd[CLIENTS];
+	struct message *m;
+
+	(void)state;
+	for (int i = 0; i < CLIENTS; i++) {
+		assert_int_equal(engine_send(b->e, OTHER, calling(b, "x")), 0);
+		fd[i] = accepted(b);
+	}
+	for (int i = 0; i < CLIENTS; i++) {
+		say(fd[i], "HTTP/1.1 200 OK\r\nX-Perhop-Outcome: answer\r\nX-Perhop-Status: 200\r\n"
+			   "X-Perhop-Type: 0\r\nContent-Length: 0\r\n\r\n");
+		m = pump(b, 2000);
+		assert_int_equal(m->status, 200);
+		assert_int_equal(pool_free(b->pool, m, SELF), 0);
+	}
+	m = calling(b, "x");
+	assert_int_equal(engine_send(b->e, 2 * OTHER, m), 0);
+	for (int i = 0; i < CLIENTS; i++)
+		close(fd[i]);
+	close(other);
+	m = pump(b, 2000);
+	assert_int_equal(pool_free(b->pool, m, SELF), 0);
+	drop(b);
+}
+
 static void a_callee_that_is_not_there_is_epipe_or_a_502(void **state)
 {
 	struct bench *b = make(SELF, false, 0);
@@ -844,6 +872,7 @@ int main(void)
 		cmocka_unit_test(a_callee_that_replies_ends_its_callers_too),
 		cmocka_unit_test(silence_is_a_504),
 		cmocka_unit_test(calls_above_the_limit_get_eagain_and_stay_the_callers),
+		cmocka_unit_test(an_idle_connection_to_another_function_makes_room),
 		cmocka_unit_test(a_callee_that_is_not_there_is_epipe_or_a_502),
 		cmocka_unit_test(a_forward_is_relayed_to_who_asked),
 		cmocka_unit_test(a_forward_whose_next_function_dies_is_a_502_to_who_asked),
