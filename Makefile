@@ -20,6 +20,15 @@ DEPFLAGS = -MMD -MP
 # ---- What there is ------------------------------------------------------------------------------
 SRC     := $(wildcard chain/*.c dataplanes/*.c dataplanes/*/*.c workloads/*.c workloads/*/*.c audit/*.c)
 SRC     := $(filter-out %.bpf.c,$(SRC))
+# DPDK is optional: without it `perhop list` shows the dataplane and says what is missing.
+ifeq ($(shell pkg-config --exists libdpdk && echo yes),yes)
+SRC     := $(filter-out dataplanes/dpdk/absent.c,$(SRC))
+DPDK_CFLAGS := $(patsubst -I%,-isystem %,$(filter-out -I/usr/include/dbus% -I/usr/lib/%,$(shell pkg-config --cflags libdpdk)))
+LDLIBS  += -lrte_eal -lrte_ring
+$(B)/dataplanes/dpdk/%.o: CPPFLAGS += $(DPDK_CFLAGS)
+else
+SRC     := $(filter-out dataplanes/dpdk/dpdk.c dataplanes/dpdk/eal.c,$(SRC))
+endif
 CLI     := $(wildcard cli/*.c)
 PROTO   := $(wildcard workloads/*/*.proto)
 BPF     := $(wildcard dataplanes/*/*.bpf.c audit/*.bpf.c)

@@ -7,6 +7,7 @@
 extern const struct dataplane_ops dataplane_null;
 extern const struct dataplane_ops dataplane_kernel;
 extern const struct dataplane_ops dataplane_skmsg;
+extern const struct dataplane_ops dataplane_dpdk;
 extern const struct dataplane_ops dataplane_uds;
 extern const struct dataplane_ops dataplane_futex;
 
@@ -14,6 +15,7 @@ const struct dataplane_ops *const dataplanes[] = {
 	&dataplane_null,
 	&dataplane_kernel,
 	&dataplane_skmsg,
+	&dataplane_dpdk,
 	&dataplane_uds,
 	&dataplane_futex,
 	NULL,
