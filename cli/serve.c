@@ -14,7 +14,8 @@
 
 #define WATCH_NS (20 * NS_PER_MS)
 
-enum { OPT_LISTEN = 256, OPT_TIMEOUT, OPT_SERVICE, OPT_SCALE, OPT_INSTANCES, OPT_JSON };
+enum { OPT_LISTEN = 256, OPT_TIMEOUT, OPT_SERVICE, OPT_SCALE, OPT_INSTANCES, OPT_PLACEMENT,
+       OPT_JSON };
 
 struct serve_arguments {
 	struct dataplane_list dataplanes;
@@ -33,6 +34,8 @@ static const struct argp_option options[] = {
 	  "(none)", 0 },
 	{ "service-scale", OPT_SCALE, "X", 0, "Factor on the published service times (1)", 0 },
 	{ "instances", OPT_INSTANCES, "N", 0, "Instances of each function (1)", 0 },
+	{ "placement", OPT_PLACEMENT, "free|same-core|cross-core", 0, "Which cores instances run on "
+	  "(free)", 0 },
 	{ "timeout", OPT_TIMEOUT, "SEC", 0, "End after so long", 0 },
 	{ "json", OPT_JSON, NULL, 0, "URL and components as one JSON object", 0 },
 	{ 0 },
@@ -74,6 +77,12 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 			argp_error(state, "--instances: %s", why.text);
 		else
 			a->config.instances = (unsigned)n;
+		return 0;
+	case OPT_PLACEMENT:
+		if (parse_choice(arg, placement_choices, &choice, &why))
+			argp_error(state, "--placement: %s", why.text);
+		else
+			a->config.placement = (enum placement)choice;
 		return 0;
 	case OPT_TIMEOUT:
 		if (parse_number(arg, 0.01, 1e9, &a->timeout_s, &why))
