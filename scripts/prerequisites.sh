@@ -26,6 +26,7 @@ zlib1g-dev build pc:zlib
 libbpf-dev bpf pc:libbpf
 clang bpf cmd:clang
 bpftool bpf cmd:bpftool
+systemtap-sdt-dev bpf file:/usr/include/x86_64-linux-gnu/sys/sdt.h
 nginx nginx cmd:nginx
 libnginx-mod-http-lua nginx file:/usr/lib/nginx/modules/ngx_http_lua_module.so
 python3 python cmd:/usr/bin/python3
