@@ -271,6 +271,8 @@ static void get_up(struct waiter *w)
 		uint64_t took = now - at < WAKE_MAX_NS ? now - at : WAKE_MAX_NS;
 
 		w->wake_ns = (7 * w->wake_ns + took) / 8;
+		if (w->limit_ns > w->wake_ns)
+			solve(w);
 	} else {
 		at = now - w->idle_ns > w->wake_ns ? now - w->wake_ns : w->idle_ns;
 	}
