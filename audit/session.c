@@ -508,6 +508,15 @@ out:
 	return err;
 }
 
+void session_free(struct session *s)
+{
+	audit_close(s->audit);
+	free(s->n);
+	free(s->sum);
+	s->audit = NULL;
+	s->n = s->sum = NULL;
+}
+
 /* ---- Reading it ------------------------------------------------------------------------------- */
 
 double session_n(const struct session *s, unsigned rep, enum audit_metric m, unsigned component,
