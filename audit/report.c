@@ -546,7 +546,8 @@ static json_t *perturbation_json(const struct session *s)
 
 	if (!s->audit)
 		return json_null();
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "events_per_request",
+			 number(session_events(s)),
 			 "rps_without", s->rps_off > 0 ? number(s->rps_off) : json_null(),
 			 "rps_with", s->rps_on > 0 ? number(s->rps_on) : json_null(),
 			 "p50_us_without", s->rps_off > 0 ? number(s->p50_off_us) : json_null(),

@@ -551,3 +551,16 @@ double session_column(const struct session *s, unsigned rep, enum quantity q, en
 			total += session_segment(s, rep, q, g);
 	return total;
 }
+
+double session_events(const struct session *s)
+{
+	double total = 0;
+
+	for (unsigned rep = 0; rep < s->reps; rep++)
+		for (unsigned m = 0; m < M_COUNT; m++)
+			for (unsigned c = 0; c < s->components; c++)
+				for (unsigned g = 0; g < s->segments; g++)
+					if (c > AUDIT_CLIENT || g)
+						total += session_n(s, rep, m, c, g);
+	return s->reps ? total / s->reps : 0;
+}

@@ -91,5 +91,8 @@ double session_sum(const struct session *s, unsigned rep, enum audit_metric m, u
 double session_segment(const struct session *s, unsigned rep, enum quantity q, unsigned segment);
 double session_column(const struct session *s, unsigned rep, enum quantity q, enum column c);
 
+/* Events of the chain that were counted, per request: at least so many program runs did it cost. */
+double session_events(const struct session *s);
+
 
 #endif
