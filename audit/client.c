@@ -52,6 +52,10 @@ struct user {
 	unsigned requests, think_us;
 	uint64_t errors, connects;
 	int error;
+	/* all batches */
+	char *first;                /* the first request, to compare the others with */
+	size_t first_length;
+	bool varies;
 };
 
 /* ---- One request ------------------------------------------------------------------------------ */
@@ -169,6 +173,12 @@ static int exchange(struct user *u, bool *ok)
 	int err = make_request(u, &length);
 
 	*ok = false;
+	if (!err && !u->first_length) {
+		memcpy(u->first, u->out, length);
+		u->first_length = length;
+	} else if (!err && !u->varies) {
+		u->varies = length != u->first_length || memcmp(u->first, u->out, length);
+	}
 	if (!err && u->fd < 0)
 		err = user_connect(u);
 	if (!err)
@@ -223,10 +233,12 @@ static void collect(struct user *user, unsigned threads, struct reply *r)
 	unsigned n = 0;
 	uint64_t *all;
 
+	r->result.uniform = true;
 	for (unsigned i = 0; i < threads; i++) {
 		n += user[i].samples;
 		r->result.requests += user[i].requests;
 		r->result.errors += user[i].errors;
+		r->result.uniform &= !user[i].varies;
 		r->result.connects += user[i].connects;
 		if (user[i].error && !r->error)
 			r->error = user[i].error;
@@ -281,10 +293,11 @@ static int users_make(struct user *user, const struct client_config *c)
 			.fd = -1,
 			.state = calloc(1, bytes ? bytes : 1),
 			.out = malloc(REQUEST_MAX),
+			.first = malloc(REQUEST_MAX),
 			.in = malloc(2 * (size_t)ANSWER_MAX),
 			.sample = malloc(SAMPLES_MAX * sizeof(uint64_t)),
 		};
-		if (!user[i].state || !user[i].out || !user[i].in || !user[i].sample)
+		if (!user[i].state || !user[i].out || !user[i].first || !user[i].in || !user[i].sample)
 			return -ENOMEM;
 	}
 	return 0;

@@ -32,6 +32,7 @@ struct client_result {
 	uint64_t elapsed_ns;        /* from the first request to the last answer */
 	uint64_t p50_ns, p99_ns;    /* from send to the last byte of the answer */
 	uint64_t connects;
+	bool uniform;               /* every request so far was the same, byte by byte */
 };
 
 struct client;

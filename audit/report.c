@@ -80,7 +80,7 @@ static bool why_serde(const struct session *s, enum quantity q, unsigned segment
 		      double gap, char *out, size_t room)
 {
 	bool first = segment ? s->plan->segment[segment].number == 1 : c == COLUMN_EXTERNAL;
-	double payload = metric_column(s, q == QUANTITY_SERIALIZATIONS ? M_ENCODE_PAYLOAD :
+	const double payload = metric_column(s, q == QUANTITY_SERIALIZATIONS ? M_ENCODE_PAYLOAD :
 				       M_DECODE_PAYLOAD, segment, c);
 
 	if (first) {
@@ -115,6 +115,9 @@ void report_why(const struct session *s, const struct report_subject *subject, e
 			 "which may take several frames, and IPIs");
 	else if (q == QUANTITY_COPIES && user > SAME && fabs(gap - user) <= SAME)
 		snprintf(out, room, "copies in user space, which the paper does not count");
+	else if (q >= QUANTITY_SERIALIZATIONS && segment &&
+		 why_serde(s, q, segment, c, gap, out, room))
+		return;
 	else if (why_pipeline(s, subject, segment, c, out, room))
 		return;
 	else if (q >= QUANTITY_SERIALIZATIONS && why_serde(s, q, segment, c, gap, out, room))
@@ -146,8 +149,21 @@ static void layout_add(struct layout *l, unsigned segment, enum column c, const 
 	l->cells++;
 }
 
-static void layout_make(struct layout *l, const struct plan *p)
+/* The segment of calls that no step explains is only shown where there are any. */
+static bool is_empty(const struct session *s, unsigned segment)
 {
+	if (s->plan->segment[segment].from)
+		return false;
+	for (unsigned q = 0; q < QUANTITIES; q++)
+		for (unsigned rep = 0; rep < s->reps; rep++)
+			if (session_segment(s, rep, q, segment) > 0)
+				return false;
+	return true;
+}
+
+static void layout_make(struct layout *l, const struct session *s)
+{
+	const struct plan *p = s->plan;
 	static const struct {
 		enum segment_class class;
 		enum column column;
@@ -161,7 +177,7 @@ static void layout_make(struct layout *l, const struct plan *p)
 	l->cells = 0;
 	for (unsigned i = 0; i < 2; i++) {
 		for (unsigned g = 1; g < p->segments; g++)
-			if (p->segment[g].class == parts[i].class) {
+			if (p->segment[g].class == parts[i].class && !is_empty(s, g)) {
 				snprintf(head, sizeof(head), "(%u)", p->segment[g].number);
 				layout_add(l, g, 0, head);
 			}
@@ -247,7 +263,7 @@ static void print_table(FILE *out, const struct session *s, const struct report_
 {
 	struct layout l;
 
-	layout_make(&l, s->plan);
+	layout_make(&l, s);
 	fprintf(out, "%-*s", LABEL_WIDTH, "per request");
 	for (unsigned i = 0; i < l.cells; i++)
 		fprintf(out, "%*s", CELL_WIDTH, l.cell[i].head);
@@ -276,7 +292,7 @@ static void print_reasons(FILE *out, const struct session *s, const struct repor
 
 	if (subject->table == PUBLISHED_NONE)
 		return;
-	layout_make(&l, s->plan);
+	layout_make(&l, s);
 	for (unsigned q = 0; q < QUANTITIES; q++) {
 		for (unsigned i = 0; i < l.cells; i++)
 			report_why(s, subject, q, l.cell[i].segment, l.cell[i].column, why[i],
@@ -530,7 +546,8 @@ static json_t *perturbation_json(const struct session *s)
 
 	if (!s->audit)
 		return json_null();
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "events_per_request",
+			 number(session_events(s)),
 			 "rps_without", s->rps_off > 0 ? number(s->rps_off) : json_null(),
 			 "rps_with", s->rps_on > 0 ? number(s->rps_on) : json_null(),
 			 "p50_us_without", s->rps_off > 0 ? number(s->p50_off_us) : json_null(),

@@ -8,6 +8,7 @@
 #include "audit/checks.h"
 #include "audit/session.h"
 #include "audit/statistics.h"
+#include "audit/trace.h"
 #include "audit/usdt.h"
 #include "chain/clock.h"
 
@@ -104,10 +105,20 @@ static int discover(struct session *s, struct client *client, struct client_resu
 
 /* ---- Windows ---------------------------------------------------------------------------------- */
 
+/* Everything else that is read at the edges of a window, as close to them as can be. */
+struct edge {
+	struct proc_counts proc;
+	struct perf_counts perf;
+	struct audit_cost cost;
+};
+
 /* Scratch of one session. */
 struct windows {
 	struct audit_counts *before, *idle, *run;
 	double idle_ns, run_ns;
+	struct edge edge[2];        /* of the last window */
+	struct audit_cost idle_cost;
+	struct perf *perf;
 };
 
 static void subtract(struct audit_counts *from, const struct audit_counts *what)
@@ -121,6 +132,19 @@ static void subtract(struct audit_counts *from, const struct audit_counts *what)
 	}
 }
 
+static void read_edge(const struct session *s, const struct windows *w, struct edge *e, bool first)
+{
+	if (first && s->audit)
+		audit_cost(s->audit, &e->cost);
+	if (first && w->perf)
+		perf_read(w->perf, &e->perf);
+	proc_read(&e->proc, s->plan);
+	if (!first && w->perf)
+		perf_read(w->perf, &e->perf);
+	if (!first && s->audit)
+		audit_cost(s->audit, &e->cost);
+}
+
 /* What is counted while `body` runs, and for how long. */
 static int window(struct session *s, struct windows *w, struct audit_counts *counts, double *ns,
 		  int (*body)(struct session *s, void *arg), void *arg)
@@ -128,14 +152,17 @@ static int window(struct session *s, struct windows *w, struct audit_counts *cou
 	uint64_t start;
 	int err = s->audit ? audit_read(s->audit, w->before) : 0;
 
+	read_edge(s, w, &w->edge[0], true);
 	if (!err && s->audit)
 		err = audit_start(s->audit);
 	start = clock_now_ns();
 	if (!err)
 		err = body(s, arg);
 	*ns = (double)(clock_now_ns() - start);
-	if (s->audit) {
+	if (s->audit)
 		audit_stop(s->audit);
+	read_edge(s, w, &w->edge[1], false);
+	if (s->audit) {
 		if (!err)
 			err = audit_read(s->audit, counts);
 		if (!err)
@@ -204,64 +231,52 @@ static void add_perf(struct session *s, const struct perf_counts *a, const struc
 			s->perf.value[k][i] += b->value[k][i] - a->value[k][i];
 }
 
-/* Work of the probes in the window of requests, less what the idle machine had them do. */
-static void add_cost(struct session *s, const struct audit_cost cost[3], double scale)
+/* The window of requests, just closed, goes into the sums. */
+static void add_window(struct session *s, const struct windows *w, const struct client_result *r)
 {
-	s->cost_runs += (double)(cost[2].runs - cost[1].runs) -
-			scale * (double)(cost[1].runs - cost[0].runs);
-	s->cost_ns += (double)(cost[2].ns - cost[1].ns) - scale * (double)(cost[1].ns - cost[0].ns);
+	const struct edge *a = &w->edge[0], *b = &w->edge[1];
+	double scale = w->run_ns / w->idle_ns;
+
+	add_proc(s, &a->proc, &b->proc);
+	if (w->perf)
+		add_perf(s, &a->perf, &b->perf);
+	s->cost_runs += (double)(b->cost.runs - a->cost.runs) - scale * (double)w->idle_cost.runs;
+	s->cost_ns += (double)(b->cost.ns - a->cost.ns) - scale * (double)w->idle_cost.ns;
+	s->requests += r->requests;
+	s->errors += r->errors;
+	s->connects += r->connects;
+	s->elapsed_ns += r->elapsed_ns;
+	s->uniform = s->uniform && r->uniform;
+	s->p50_ns[s->reps] = r->p50_ns;
 }
 
-static int repeat(struct session *s, struct client *client, struct perf *perf, struct windows *w)
+static int repeat(struct session *s, struct client *client, struct windows *w)
 {
 	struct load load = { .client = client };
-	struct audit_cost cost[3] = { 0 };
-	struct proc_counts proc[2];
-	struct perf_counts pc[2];
 	unsigned idle_ms = (unsigned)(s->config->requests * (s->config->think_us + 500) / 1000 /
 				      s->config->client.threads + GRACE_MS);
+	int err = 0, stats = s->audit ? audit_stats() : -1;
 	char text[64];
-	int err = 0, stats;
 
+	s->uniform = true;
 	for (unsigned rep = 0; rep < s->config->reps && !err; rep++) {
 		snprintf(text, sizeof(text), "repetition %u of %u", rep + 1, s->config->reps);
 		say(s, text);
-		stats = s->audit ? audit_stats() : -1;
-		if (s->audit)
-			audit_cost(s->audit, &cost[0]);
 		err = window(s, w, w->idle, &w->idle_ns, idle_body, &idle_ms);
-		if (s->audit)
-			audit_cost(s->audit, &cost[1]);
-		if (err) {
-			close(stats);
+		if (err)
 			break;
-		}
-		proc_read(&proc[0], s->plan);
-		if (perf)
-			perf_read(perf, &pc[0]);
+		w->idle_cost.runs = w->edge[1].cost.runs - w->edge[0].cost.runs;
+		w->idle_cost.ns = w->edge[1].cost.ns - w->edge[0].cost.ns;
 		err = window(s, w, w->run, &w->run_ns, load_body, &load);
-		if (perf)
-			perf_read(perf, &pc[1]);
-		proc_read(&proc[1], s->plan);
-		if (s->audit)
-			audit_cost(s->audit, &cost[2]);
-		if (stats >= 0)
-			close(stats);
 		if (err)
 			break;
 		keep(s, rep, w);
-		add_proc(s, &proc[0], &proc[1]);
-		if (perf)
-			add_perf(s, &pc[0], &pc[1]);
-		add_cost(s, cost, w->run_ns / w->idle_ns);
-		s->requests += load.result.requests;
-		s->errors += load.result.errors;
-		s->connects += load.result.connects;
-		s->elapsed_ns += load.result.elapsed_ns;
-		s->p50_ns[rep] = load.result.p50_ns;
+		add_window(s, w, &load.result);
 		s->reps++;
 		idle_ms = (unsigned)(w->run_ns / 1e6);
 	}
+	if (stats >= 0)
+		close(stats);
 	return err;
 }
 
@@ -302,14 +317,11 @@ static int perturbation(struct session *s, struct client *client)
 
 /* ---- All of it -------------------------------------------------------------------------------- */
 
-/* Load the probes; without them the session goes on with /proc and perf. */
-static int open_probes(struct session *s)
+/* Paths of the programs that carry our USDT points, one per file; `binary` ends with NULL. */
+static void find_binaries(const struct session *s, char path[][32], const char **binary)
 {
-	char path[AUDIT_BINARIES][32];
-	const char *binary[AUDIT_BINARIES + 1] = { NULL };
-	struct plan *p = s->plan;
+	const struct plan *p = s->plan;
 	unsigned n = 0;
-	int err;
 
 	for (unsigned i = AUDIT_CLIENT + 1; i < p->components && n < AUDIT_BINARIES; i++) {
 		bool known = !p->component[i].usdt;
@@ -322,12 +334,23 @@ static int open_probes(struct session *s)
 		binary[n] = path[n];
 		n++;
 	}
+	binary[n] = NULL;
+}
+
+/* Load the probes; without them the session goes on with /proc and perf. */
+static int open_probes(struct session *s)
+{
+	char path[AUDIT_BINARIES][32];
+	const char *binary[AUDIT_BINARIES + 1];
+	int err;
+
+	find_binaries(s, path, binary);
 	err = audit_open(&s->audit, binary, s->no_probes, sizeof(s->no_probes));
 	if (err) {
 		s->audit = NULL;
 		return 0;
 	}
-	err = audit_plan(s->audit, p);
+	err = audit_plan(s->audit, s->plan);
 	return err ? err : audit_attach(s->audit);
 }
 
@@ -359,46 +382,66 @@ static void open_perf(struct session *s, struct perf **perf)
 	}
 }
 
+/* Up to the point where requests can be counted. *step: what it was about when it failed. */
+static int prepare(struct session *s, struct client **client, struct placement_saved **placed,
+		   const char **step)
+{
+	struct client_result r;
+	int err;
+
+	*step = "starting the client";
+	err = client_start(client, &s->config->client);
+	if (err)
+		return err;
+	plan_add_pid(s->plan, AUDIT_CLIENT, client_pid(*client));
+	say(s, "warming up");
+	*step = "the first requests, to find out who talks to whom";
+	err = discover(s, *client, &r);
+	if (err)
+		return err;
+	*step = "placing the components on CPUs";
+	err = place(placed, s->plan, s->config->mode);
+	if (err)
+		return err;
+	*step = "loading the probes";
+	err = open_probes(s);
+	if (err)
+		return err;
+	*step = "warming up";
+	return batch(s, *client, WARM_REQUESTS, s->config->think_us, &r);
+}
+
+static void finish(struct session *s, struct client *client, struct placement_saved *placed, int err,
+		   const char *step, char *why, size_t why_bytes)
+{
+	if (err)
+		snprintf(why, why_bytes, "%s: %s", step, strerror(-err));
+	place_undo(placed);
+	if (s->audit)
+		audit_detach(s->audit);
+	client_end(client);
+}
+
 int session_run(struct session *s, struct plan *plan, const struct session_config *config, char *why,
 		size_t why_bytes)
 {
 	struct placement_saved *placed = NULL;
-	struct client_result r = { 0 };
 	struct client *client = NULL;
 	struct windows w = { 0 };
-	struct perf *perf = NULL;
-	const char *step = "starting the client";
+	const char *step;
 	int err;
 
 	memset(s, 0, sizeof(*s));
 	s->config = config;
 	s->plan = plan;
-	err = client_start(&client, &config->client);
+	err = prepare(s, &client, &placed, &step);
 	if (err)
 		goto out;
-	plan_add_pid(plan, AUDIT_CLIENT, client_pid(client));
-	say(s, "warming up");
-	step = "finding out who talks to whom";
-	err = discover(s, client, &r);
-	if (err)
-		goto out;
-	step = "placing the components on CPUs";
-	err = place(&placed, plan, config->mode);
-	if (err)
-		goto out;
-	step = "loading the probes";
+	open_perf(s, &w.perf);
+	step = "measuring";
 	err = allocate(s, &w);
 	if (!err)
-		err = open_probes(s);
-	if (err)
-		goto out;
-	open_perf(s, &perf);
-	step = "warming up";
-	err = batch(s, client, WARM_REQUESTS, config->think_us, &r);
-	if (err)
-		goto out;
-	step = "measuring";
-	err = repeat(s, client, perf, &w);
+		err = repeat(s, client, &w);
 	if (err)
 		goto out;
 	step = "measuring what the probes cost";
@@ -407,16 +450,61 @@ int session_run(struct session *s, struct plan *plan, const struct session_confi
 	s->cycles_hz = tsc_hz();
 	checks_run(s);
 out:
-	if (err)
-		snprintf(why, why_bytes, "%s: %s", step, strerror(-err));
-	perf_close(perf);
-	place_undo(placed);
-	if (s->audit)
-		audit_detach(s->audit);
-	client_end(client);
+	finish(s, client, placed, err, step, why, why_bytes);
+	perf_close(w.perf);
 	free(w.before);
 	free(w.idle);
 	free(w.run);
+	return err;
+}
+
+int session_trace(struct session *s, struct plan *plan, const struct session_config *config,
+		  json_t **out, uint64_t *lost, char *why, size_t why_bytes)
+{
+	struct placement_saved *placed = NULL;
+	char path[AUDIT_BINARIES][32];
+	const char *binary[AUDIT_BINARIES + 1], *step;
+	struct client *client = NULL;
+	struct trace *trace = NULL;
+	struct client_result r;
+	int err;
+
+	memset(s, 0, sizeof(*s));
+	s->config = config;
+	s->plan = plan;
+	err = prepare(s, &client, &placed, &step);
+	if (!err && !s->audit) {
+		snprintf(why, why_bytes, "%s", s->no_probes);
+		finish(s, client, placed, 0, step, why, why_bytes);
+		return -EPERM;
+	}
+	if (err)
+		goto out;
+	step = "tracing";
+	find_binaries(s, path, binary);
+	err = trace_open(&trace, s->audit, binary);
+	if (!err)
+		err = audit_start(s->audit);
+	if (!err)
+		err = client_go(client, config->requests, config->think_us);
+	while (!err) {
+		err = trace_collect(trace, 10);
+		if (!err)
+			err = client_poll(client, 0, &r);
+		if (!err)
+			err = watch(s);
+	}
+	audit_stop(s->audit);
+	if (err < 0)
+		goto out;
+	err = trace_collect(trace, 20);
+	*out = trace_json(trace_events(trace), plan);
+	*lost = trace_lost(trace);
+	if (!*out)
+		err = -ENOMEM;
+out:
+	trace_close(trace);
+	finish(s, client, placed, err, step, why, why_bytes);
 	return err;
 }
 
@@ -462,4 +550,17 @@ double session_column(const struct session *s, unsigned rep, enum quantity q, en
 		if (column_has(c, g ? (int)s->plan->segment[g].class : -1))
 			total += session_segment(s, rep, q, g);
 	return total;
+}
+
+double session_events(const struct session *s)
+{
+	double total = 0;
+
+	for (unsigned rep = 0; rep < s->reps; rep++)
+		for (unsigned m = 0; m < M_COUNT; m++)
+			for (unsigned c = 0; c < s->components; c++)
+				for (unsigned g = 0; g < s->segments; g++)
+					if (c > AUDIT_CLIENT || g)
+						total += session_n(s, rep, m, c, g);
+	return s->reps ? total / s->reps : 0;
 }

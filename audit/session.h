@@ -7,6 +7,8 @@
 #ifndef PERHOP_AUDIT_SESSION_H
 #define PERHOP_AUDIT_SESSION_H
 
+#include <jansson.h>
+
 #include "audit/audit.h"
 #include "audit/client.h"
 #include "audit/counters.h"
@@ -54,6 +56,7 @@ struct session {
 	char perf_why[PERF_COUNTERS][64];
 	struct perf_counts perf;    /* differences */
 	uint64_t requests, errors, elapsed_ns, p50_ns[SESSION_REPS_MAX];
+	bool uniform;               /* all requests were the same, byte by byte */
 	uint64_t connects;          /* by the client: more than its threads means lost keep-alives */
 	double cost_runs, cost_ns;  /* of our programs in the windows of requests, idle taken off */
 	/* Perturbation: medians over the turns. 0: not measured. */
@@ -71,6 +74,13 @@ int session_run(struct session *s, struct plan *plan, const struct session_confi
 		size_t why_bytes);
 void session_free(struct session *s);
 
+/*
+ * Trace config->requests requests instead of counting them: *out is the trace file, a new reference.
+ * *lost: events that found no room. Otherwise as session_run; -EPERM when the kernel takes no probes.
+ */
+int session_trace(struct session *s, struct plan *plan, const struct session_config *config,
+		  json_t **out, uint64_t *lost, char *why, size_t why_bytes);
+
 /* Value of one repetition, per request. */
 double session_n(const struct session *s, unsigned rep, enum audit_metric m, unsigned component,
 		 unsigned segment);
@@ -80,6 +90,9 @@ double session_sum(const struct session *s, unsigned rep, enum audit_metric m, u
 /* A quantity in one repetition: of a segment, or of a column of the table. */
 double session_segment(const struct session *s, unsigned rep, enum quantity q, unsigned segment);
 double session_column(const struct session *s, unsigned rep, enum quantity q, enum column c);
+
+/* Events of the chain that were counted, per request: at least so many program runs did it cost. */
+double session_events(const struct session *s);
 
 
 #endif

@@ -14,6 +14,7 @@ static const struct command commands[] = {
 	{ "serve", "keep a workload up on a dataplane, for curl, wrk, Locust or a browser", serve_main },
 	{ "verify", "check that all dataplanes give the same answers to the same requests", verify_main },
 	{ "audit", "count copies, switches, interrupts, protocol and serialization per request", audit_main },
+	{ "trace", "record the life of a request across all processes, for Perfetto", trace_main },
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "chain/probe.h"
 #include "dataplanes/kernel/stream.h"
 
 /* ---- Memory and sockets ----------------------------------------------------------------------- */
@@ -258,6 +259,7 @@ static int keep(struct stream *s, const struct iovec *iov, int n, size_t skip)
 			return -ENOBUFS;
 		memcpy(s->out + s->pending, (const char *)iov[i].iov_base + skip, length);
 		s->pending += (uint32_t)length;
+		PERHOP_COPY(length);
 		skip = 0;
 	}
 	return 0;

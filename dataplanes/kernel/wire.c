@@ -6,6 +6,7 @@
 
 #include "chain/codec.h"
 #include "chain/http.h"
+#include "chain/probe.h"
 #include "dataplanes/kernel/wire.h"
 
 #define LITERAL(text) ((struct slice){ text, sizeof(text) - 1 })
@@ -163,6 +164,8 @@ static ssize_t wrap(struct wire *w, const struct message *m)
 	if (body.length > w->body_max - (size_t)n)
 		return -EMSGSIZE;
 	memcpy(w->body + n, body.at, body.length);
+	if (body.length)
+		PERHOP_COPY(body.length);
 	return n + (ssize_t)body.length;
 }
 
