@@ -381,7 +381,8 @@ static void check_pool(struct run_outcome *out, const struct run_state *s)
 
 	if (!p)
 		return;
-	while (pool_in_use(p) && clock_now_ns() < until)
+	/* What a dead component held stays held: no use waiting for that. */
+	while (pool_in_use(p) && !out->invalid.count && clock_now_ns() < until)
 		nanosleep(&step, NULL);
 	out->has_pool = true;
 	out->pool_buffers = pool_buffers(p);

@@ -25,8 +25,6 @@ attack() {
 	stop_server
 }
 
-buffers_home() { [[ $(metric "$url" perhop_pool_buffers_in_use) == 0 ]]; }
-
 runnable "hostile"
 for spec in "${specs[@]}"; do
 	# Each dataplane gets some; the full number goes to the one with the most of our own code.

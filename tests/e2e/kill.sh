@@ -29,13 +29,14 @@ start_run() {
 	run=$!
 	started+=("$run")
 	# The generator comes last.
-	until_true 20 pgrep -P "$run" perhop-load >"$scratch/generator" || return 1
+	until_true "$patience" pgrep -P "$run" perhop-load >"$scratch/generator" || return 1
 	sleep 0.4
 }
 
-# Ends within 10 s? The exit code is in $status.
+# Ends within $patience? The exit code is in $status.
+patience=30                     # seconds; one is enough on a machine that is not starved
 wait_run() {
-	local end=$((SECONDS + 10))
+	local end=$((SECONDS + patience))
 	while [[ -n $(process_id "$run") ]]; do
 		((SECONDS > end)) && return 1
 		sleep 0.05
@@ -49,7 +50,7 @@ kill_one() {
 	remember "$run" "$scratch/had"
 	kill -9 "$pid" || { not_ok "$name" "it was gone already"; return; }
 	if ! wait_run; then
-		not_ok "$name ends the run" "it still runs 10 s later"
+		not_ok "$name ends the run" "it still runs $patience s later"
 		kill -9 "$run"
 		wait "$run" 2>/dev/null
 	elif [[ $pid == "$run" ]]; then
@@ -61,7 +62,7 @@ kill_one() {
 		check "$name leaves an invalid record with the reason" "$(head -c 200 "$scratch/record")" \
 			test "$(json "$scratch/record" 'o["valid"], bool(o["invalid_reasons"])')" = "(False, True)"
 	fi
-	if all_gone "$scratch/had" 5; then ok "$name leaves nothing"; else not_ok "$name leaves nothing" "see above"; fi
+	if all_gone "$scratch/had" "$patience"; then ok "$name leaves nothing"; else not_ok "$name leaves nothing" "see above"; fi
 }
 
 runnable "kill -9"
@@ -92,10 +93,10 @@ check "no shared memory, cgroup, link or file is left" \
 # The same for a signal that asks: an orderly end.
 for signal in INT TERM; do
 	start_run null && remember "$run" "$scratch/had" && kill -s $signal "$run" && wait_run
-	check "SIG$signal ends a run within 10 s, exit code 1" "exit code ${status:-none}" test "${status:-}" = 1
+	check "SIG$signal ends a run, exit code 1" "exit code ${status:-none}" test "${status:-}" = 1
 	check "SIG$signal leaves the record of the part that ran" "$(head -c 80 "$scratch/record")" \
 		test "$(json "$scratch/record" 'o["requests"] > 0, o["invalid_reasons"]')" = "(True, ['interrupted'])"
-	check "SIG$signal leaves nothing" "see above" all_gone "$scratch/had" 5
+	check "SIG$signal leaves nothing" "see above" all_gone "$scratch/had" "$patience"
 done
 
 # serve starts a dead instance again, and answers go on.
@@ -103,10 +104,10 @@ if can_run skmsg && serve -d skmsg -w echo; then
 	victim=$(json "$served" '[c["pid"] for c in o["components"] if c["name"] not in ("init", "gateway")][0]')
 	kill -9 "$victim"
 	check "serve starts a dead instance again" "$(tail -n 1 "$serve_log")" \
-		until_true 10 grep -q "started again" "$serve_log"
+		until_true "$patience" grep -q "started again" "$serve_log"
 	check "and is ready again" "it is not" \
-		until_true 10 curl -sf -o /dev/null --max-time 2 "$url/_perhop/health"
+		until_true "$patience" curl -sf -o /dev/null --max-time 2 "$url/_perhop/health"
 	check "no buffer of the dead is lost" "$(metric "$url" perhop_pool_buffers_in_use) in use" \
-		until_true 10 test "$(metric "$url" perhop_pool_buffers_in_use)" = 0
+		until_true "$patience" buffers_home
 	stop_server
 fi

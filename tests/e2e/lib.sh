@@ -70,7 +70,7 @@ serve() {
 	server=$!
 	started+=("$server")
 	served=$out serve_log=$out.err
-	until_true 20 serve_settled "$server" "$out"
+	until_true 30 serve_settled "$server" "$out"
 	grep -q url "$out" || return 1
 	url=$(json "$out" 'o["url"]')
 }
@@ -97,6 +97,9 @@ metric() {
 		awk -v name="$2" '$1 == name || index($1, name "{") == 1 { sum += $2; seen = 1 }
 			END { if (seen) print sum; else print "none" }'
 }
+
+# Is no buffer of the server's pool in use?
+buffers_home() { [[ $(metric "$url" perhop_pool_buffers_in_use) == 0 ]]; }
 
 # Processes below $1, itself included, as "PID:STARTTIME" (a pid alone may be given anew).
 family() {
