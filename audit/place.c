@@ -1,18 +1,29 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "audit/place.h"
+#include "chain/clock.h"
 
-enum { THREADS_MAX = 1024 };
+enum { THREADS_MAX = 1024, GUARD_PRIORITY = 2, WATCH_MS = 100 };
+
+#define POLLING_SHARE 0.05                  /* of a CPU, idle: what sleeps when idle uses 0.001 */
 
 struct placement_saved {
 	unsigned threads;
+	pid_t guard;
+	int guard_pipe;             /* its end tells the guard that we are gone */
 	struct {
 		pid_t tid;
 		int policy;
@@ -120,38 +131,127 @@ static int place_process(struct placement_saved *s, pid_t pid, int cpu)
 	return err;
 }
 
-int place(struct placement_saved **out, const struct plan *p, enum audit_mode mode)
+static void restore(const struct placement_saved *s)
 {
-	struct placement_saved *s = calloc(1, sizeof(*s));
-	int cpu[CPU_SETSIZE], err = 0;
-	unsigned cpus;
-
-	if (!s)
-		return -ENOMEM;
-	*out = s;
-	if (mode == MODE_AS_SCHEDULED)
-		return 0;
-	cpus = usable_cpus(cpu, CPU_SETSIZE);
-	if (!cpus || (mode == MODE_CROSS_CORE && cpus < 2))
-		err = -ENODEV;
-	for (unsigned i = AUDIT_CLIENT + 1; !err && i < p->components; i++)
-		for (unsigned k = 0; !err && k < p->component[i].pids; k++)
-			err = place_process(s, p->component[i].pid[k], mode == MODE_ISOLATED ?
-					    cpu[cpus - 1] : cpu[(depth_of(p, i) + 1) % 2]);
-	if (err) {
-		place_undo(s);
-		*out = NULL;
-	}
-	return err;
-}
-
-void place_undo(struct placement_saved *s)
-{
-	if (!s)
-		return;
 	for (unsigned i = 0; i < s->threads; i++) {
 		sched_setscheduler(s->was[i].tid, s->was[i].policy, &s->was[i].param);
 		sched_setaffinity(s->was[i].tid, sizeof(cpu_set_t), &s->was[i].cpus);
 	}
-	free(s);
+}
+
+/* The guard's life: wait until the other end of the pipe closes, then put everything back. */
+static void guard_main(const struct placement_saved *s, int pipe_end)
+{
+	/* Above what it guards, or it might never run. */
+	struct sched_param above = { .sched_priority = GUARD_PRIORITY };
+	char byte;
+
+	prctl(PR_SET_NAME, "audit-guard");
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+	sched_setscheduler(0, SCHED_FIFO, &above);
+	while (read(pipe_end, &byte, 1) < 0 && errno == EINTR)
+		;
+	restore(s);
+	_exit(0);
+}
+
+static int guard_start(struct placement_saved *s)
+{
+	int ends[2], err;
+
+	if (pipe2(ends, O_CLOEXEC))
+		return -errno;
+	s->guard = fork();
+	if (s->guard < 0) {
+		err = -errno;
+		close(ends[0]);
+		close(ends[1]);
+		return err;
+	}
+	if (!s->guard) {
+		close_range(3, (unsigned)ends[0] - 1, 0);
+		close_range((unsigned)ends[0] + 1, ~0U, 0);
+		guard_main(s, ends[0]);
+	}
+	close(ends[0]);
+	s->guard_pipe = ends[1];
+	return 0;
+}
+
+/* CPU time of a component so far, ns. */
+static uint64_t cpu_of(const struct plan_component *c)
+{
+	uint64_t total = 0, ns;
+	char path[64];
+	FILE *f;
+
+	for (unsigned k = 0; k < c->pids; k++) {
+		snprintf(path, sizeof(path), "/proc/%d/schedstat", c->pid[k]);
+		f = fopen(path, "re");
+		if (f && fscanf(f, "%" SCNu64, &ns) == 1)
+			total += ns;
+		if (f)
+			fclose(f);
+	}
+	return total;
+}
+
+bool place_polls(const struct plan *p)
+{
+	const struct timespec wait = { .tv_nsec = WATCH_MS * NS_PER_MS };
+	uint64_t before[AUDIT_COMPONENTS];
+
+	for (unsigned i = AUDIT_CLIENT + 1; i < p->components; i++)
+		before[i] = cpu_of(&p->component[i]);
+	nanosleep(&wait, NULL);
+	for (unsigned i = AUDIT_CLIENT + 1; i < p->components; i++)
+		if ((double)(cpu_of(&p->component[i]) - before[i]) >
+		    POLLING_SHARE * WATCH_MS * NS_PER_MS)
+			return true;
+	return false;
+}
+
+int place(struct placement_saved **out, const struct plan *p, enum audit_mode mode)
+{
+	struct placement_saved *s;
+	int cpu[CPU_SETSIZE], err = 0;
+	unsigned cpus;
+
+	*out = NULL;
+	if (mode == MODE_AS_SCHEDULED)
+		return 0;
+	if (place_polls(p))
+		return -EBUSY;
+	cpus = usable_cpus(cpu, CPU_SETSIZE);
+	if (!cpus || (mode == MODE_CROSS_CORE && cpus < 2))
+		return -ENODEV;
+	/* Shared with the guard, which is there before the first thread is moved. */
+	s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (s == MAP_FAILED)
+		return -errno;
+	err = guard_start(s);
+	if (err) {
+		munmap(s, sizeof(*s));
+		return err;
+	}
+	for (unsigned i = AUDIT_CLIENT + 1; !err && i < p->components; i++)
+		for (unsigned k = 0; !err && k < p->component[i].pids; k++)
+			err = place_process(s, p->component[i].pid[k], mode == MODE_ISOLATED ?
+					    cpu[cpus - 1] : cpu[(depth_of(p, i) + 1) % 2]);
+	if (err)
+		place_undo(s);
+	else
+		*out = s;
+	return err;
+}
+
+/* The guard does it; it is there for that. */
+void place_undo(struct placement_saved *s)
+{
+	if (!s)
+		return;
+	close(s->guard_pipe);
+	waitpid(s->guard, NULL, 0);
+	munmap(s, sizeof(*s));
 }

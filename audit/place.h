@@ -19,11 +19,18 @@ enum audit_mode {
 struct placement_saved;
 
 /*
- * Put the components in their places. What was before comes back with place_undo, which also frees.
- * 0; -ENODEV: cross-core needs two CPUs; or -errno.
+ * Put the components in their places. What was before comes back with place_undo, which also frees;
+ * and, should this process be killed, by a guard that outlives it just for that.
+ * 0; -ENODEV: cross-core needs two CPUs; -EBUSY: a component polls, see place_polls; or -errno.
  */
 int place(struct placement_saved **out, const struct plan *p, enum audit_mode mode);
 void place_undo(struct placement_saved *s);
+
+/*
+ * Does any component use CPU though nobody asks it for anything? Watches for 100 ms. A poller must not be
+ * given real-time priority: it would keep everything else off its CPU, the audit included.
+ */
+bool place_polls(const struct plan *p);
 
 /* The CPU for the client, away from the chain when there is another; -1: any. */
 int place_client_cpu(enum audit_mode mode);

@@ -122,9 +122,9 @@ void report_why(const struct session *s, const struct report_subject *subject, e
 		return;
 	else if (q >= QUANTITY_SERIALIZATIONS && why_serde(s, q, segment, c, gap, out, room))
 		return;
-	else if (q == QUANTITY_SWITCHES && s->config->mode != MODE_ISOLATED)
+	else if (q == QUANTITY_SWITCHES && s->mode != MODE_ISOLATED)
 		snprintf(out, room, "mode %s: the published minimum is that of isolated",
-			 audit_mode_name(s->config->mode));
+			 audit_mode_name(s->mode));
 	else
 		snprintf(out, room, "measured; no reason known");
 }
@@ -388,7 +388,7 @@ void report_text(FILE *out, const struct session *s, const struct report_subject
 	char text[2 * PLAN_NAME + 8];
 
 	fprintf(out, "%s, %s, %s, concurrency %u, think %u us: %u repetitions of %u requests\n\n",
-		subject->dataplane, subject->workload, audit_mode_name(s->config->mode),
+		subject->dataplane, subject->workload, audit_mode_name(s->mode),
 		s->config->client.threads, s->config->think_us, s->reps, s->config->requests);
 	for (unsigned g = 1; g < s->segments; g++) {
 		plan_segment_text(s->plan, g, text, sizeof(text));
@@ -575,7 +575,7 @@ json_t *report_json(const struct session *s, const struct report_subject *subjec
 	json_t *root = json_pack(
 		"{s:i, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:I, s:I, s:o, s:s, s:o, s:o}",
 		"schema_version", 1, "kind", "audit", "dataplane", subject->dataplane, "workload",
-		subject->workload, "mode", audit_mode_name(s->config->mode), "concurrency",
+		subject->workload, "mode", audit_mode_name(s->mode), "concurrency",
 		(int)s->config->client.threads, "think_us", (int)s->config->think_us,
 		"requests_per_repetition", (int)s->config->requests, "repetitions", (int)s->reps,
 		"errors", (json_int_t)s->errors, "connects", (json_int_t)s->connects, "tier",

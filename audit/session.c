@@ -400,7 +400,12 @@ static int prepare(struct session *s, struct client **client, struct placement_s
 	if (err)
 		return err;
 	*step = "placing the components on CPUs";
-	err = place(placed, s->plan, s->config->mode);
+	s->mode = s->config->polls ? MODE_AS_SCHEDULED : s->config->mode;
+	err = place(placed, s->plan, s->mode);
+	if (err == -EBUSY) {
+		s->mode = MODE_AS_SCHEDULED;
+		err = place(placed, s->plan, s->mode);
+	}
 	if (err)
 		return err;
 	*step = "loading the probes";

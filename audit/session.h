@@ -28,6 +28,7 @@ struct session_config {
 	unsigned path[SESSION_PATH_MAX];    /* components that hand descriptors on, in order… */
 	unsigned path_length;               /* …0: links tell the order */
 	bool perturbation;          /* measure it */
+	bool polls;                 /* components may burn CPU while idle: leave them where they are */
 	int (*watch)(void *arg);    /* called every ≤ 100 ms; an error ends the session. May be NULL */
 	void *arg;
 	void (*say)(void *arg, const char *what);   /* progress; may be NULL */
@@ -44,6 +45,7 @@ struct session {
 	struct plan *plan;          /* the caller's */
 	struct audit *audit;        /* NULL: the kernel takes no probes from us; see no_probes */
 	char no_probes[512];
+	enum audit_mode mode;       /* as it was done: pollers are left as they are scheduled */
 	unsigned reps;
 	/* [rep][metric][component][segment], dense; per request, idle baseline taken off */
 	double *n, *sum;

@@ -35,6 +35,7 @@ void plan_of_deployment(struct plan *p, struct session_config *config, const str
 	unsigned gateway, at;
 
 	plan_init(p);
+	config->polls = d->flags & DP_POLLING;
 	for (unsigned i = 0; i < d->components; i++) {
 		const struct component *c = &d->component[i];
 		int id;
