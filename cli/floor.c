@@ -352,7 +352,12 @@ static void print_table(const struct floor_run *run)
 				printf("skipped: %s\n", s->why);
 				continue;
 			}
-			printf("%8.0f [%7.0f, %8.0f] %8.0f", ns.median, ns.low, ns.high, cpu.median);
+			printf("%8.0f ", ns.median);
+			if (isfinite(ns.low))
+				printf("[%7.0f, %8.0f]", ns.low, ns.high);
+			else
+				printf("%19s", "-");
+			printf(" %8.0f", cpu.median);
 			if (isfinite(over.median))
 				printf("  %.2f [%.2f, %.2f] x %s", over.median, over.low, over.high,
 				       floor_mechanisms[i].floor);
