@@ -99,34 +99,35 @@ static long futex(_Atomic uint32_t *word, int op, uint32_t value, const struct t
 }
 
 /*
- * Lower the flag of `target`; of several senders one does, and rings. From here on it counts as awake: a
- * sender on the same CPU that spun now would keep it from running.
+ * `target` is about to be woken. From here on it counts as awake: a sender on the same CPU that spun now
+ * would keep it from running.
  */
-static bool take_down(struct hall *h, unsigned target)
+static void note_wake(struct hall *h, unsigned target)
 {
 	struct bell *bell = &h->shared->bell[target];
-	uint32_t crowd;
+	uint32_t crowd = atomic_load_explicit(&bell->crowd, memory_order_relaxed) % WAITING_CROWDS;
 
 	atomic_store_explicit(&bell->rung_ns, clock_now_ns(), memory_order_relaxed);
-	if (!atomic_exchange_explicit(&bell->asleep, 0, memory_order_acq_rel))
-		return false;
-	crowd = atomic_load_explicit(&bell->crowd, memory_order_relaxed) % WAITING_CROWDS;
 	atomic_fetch_or_explicit(&h->shared->crowd[crowd].awake, UINT64_C(1) << target,
 				 memory_order_relaxed);
 	atomic_fetch_add_explicit(&h->shared->rung, 1, memory_order_relaxed);
-	return true;
 }
 
 static void ring_one(struct hall *h, unsigned target)
 {
 	struct bell *bell = &h->shared->bell[target];
+	uint32_t nap = atomic_load_explicit(&bell->nap, memory_order_relaxed);
 
-	if (!atomic_load_explicit(&bell->asleep, memory_order_relaxed) || !take_down(h, target))
+	if (!(nap & 1))
 		return;
+	note_wake(h, target);
+	atomic_fetch_add_explicit(&bell->strokes, 1, memory_order_release);
 	if (target == GATEWAY)
 		(void)!write(h->gateway_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
 	else
-		futex(&bell->asleep, FUTEX_WAKE, 1, NULL);
+		futex(&bell->strokes, FUTEX_WAKE, 1, NULL);
+	atomic_compare_exchange_strong_explicit(&bell->nap, &nap, nap + 1, memory_order_relaxed,
+						memory_order_relaxed);
 }
 
 void hall_ring(struct hall *h, uint64_t targets)
@@ -237,9 +238,16 @@ void waiter_sent(struct waiter *w, uint64_t targets)
 	waiter_busy(w);
 	for (; targets; targets &= targets - 1) {
 		unsigned target = (unsigned)__builtin_ctzll(targets);
+		struct bell *bell = &w->hall->shared->bell[target];
+		uint32_t nap = atomic_load_explicit(&bell->nap, memory_order_relaxed);
 
-		if (atomic_load_explicit(&w->hall->shared->bell[target].asleep, memory_order_relaxed))
-			take_down(w->hall, target);
+		if (!(nap & 1) ||
+		    !atomic_compare_exchange_strong_explicit(&bell->nap, &nap, nap + 1,
+							     memory_order_relaxed,
+							     memory_order_relaxed))
+			continue;
+		note_wake(w->hall, target);
+		atomic_fetch_add_explicit(&bell->strokes, 1, memory_order_relaxed);
 	}
 }
 
@@ -250,16 +258,19 @@ static void lie_down(struct waiter *w)
 	if (w->mode == WAITING_ADAPTIVE)
 		atomic_fetch_and_explicit(w->awake, ~w->self_bit, memory_order_relaxed);
 	w->asleep = true;
-	atomic_store_explicit(&w->bell->asleep, 1, memory_order_relaxed);
+	w->strokes = atomic_load_explicit(&w->bell->strokes, memory_order_relaxed);
+	atomic_store_explicit(&w->bell->nap, w->nap | 1, memory_order_relaxed);
+	w->nap = (w->nap | 1) + 1;
 	atomic_thread_fence(memory_order_seq_cst);
 }
 
 static void get_up(struct waiter *w)
 {
-	bool rung = !atomic_exchange_explicit(&w->bell->asleep, 0, memory_order_acq_rel);
+	bool rung = atomic_load_explicit(&w->bell->strokes, memory_order_acquire) != w->strokes;
 	uint64_t now, at;
 
 	w->asleep = false;
+	atomic_store_explicit(&w->bell->nap, w->nap, memory_order_relaxed);
 	if (w->mode != WAITING_ADAPTIVE)
 		return;
 	atomic_fetch_or_explicit(w->awake, w->self_bit, memory_order_relaxed);
@@ -364,7 +375,8 @@ static int sleep_on_futex(struct waiter *w, bool (*ready)(void *arg), void *arg,
 	int err = 0;
 
 	lie_down(w);
-	if (!ready(arg) && futex(&w->bell->asleep, FUTEX_WAIT, 1, timeout_ns < 0 ? NULL : &t))
+	if (!ready(arg) && futex(&w->bell->strokes, FUTEX_WAIT, w->strokes,
+				   timeout_ns < 0 ? NULL : &t))
 		err = errno == EINTR ? -EINTR : 0;
 	get_up(w);
 	return err;
@@ -501,7 +513,9 @@ void waiter_open(struct waiter *w, struct hall *h, instance_id self, enum waitin
 		.probe_gap_ns = PROBE_GAP_NS,
 	};
 	atomic_store(&w->bell->crowd, first % WAITING_CROWDS);
-	atomic_store(&w->bell->asleep, 0);
+	/* A predecessor may have been killed in its sleep: no sender's view of that counts any more. */
+	w->nap = (atomic_load(&w->bell->nap) | 1) + 1;
+	atomic_store(&w->bell->nap, w->nap);
 	atomic_fetch_or(w->awake, w->self_bit);
 }
 

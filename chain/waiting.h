@@ -12,12 +12,14 @@
  * least one of them sees the other (Dekker):
  *
  *      receiver                         sender
- *      asleep = 1                       push … push        one turn's messages
+ *      nap is odd                       push … push        one turn's messages
  *      -- fence --                      -- fence --
- *      rings empty? sleep : go on       asleep? ring       at most one bell, none when it is awake
+ *      rings empty? sleep : go on       nap odd? ring      at most one bell, none when it is awake
  *
- * The flag is the futex word itself. An endpoint that also watches file descriptors sleeps in epoll:
- * its bell is an eventfd.
+ * A sender rings first and takes the flag down afterwards, so that one that is killed in between leaves
+ * the flag up, and the next one rings. It takes down only the nap that it saw: the receiver may be up
+ * and down again by then. An endpoint that also watches file descriptors sleeps in epoll: its bell is
+ * an eventfd.
  *
  * Adaptive. Waiting is the ski-rental problem: spinning costs by the nanosecond, a sleep costs one
  * price, C, whatever its length. Who spins for at most C and then sleeps pays at most twice what
@@ -67,7 +69,8 @@ enum waiting waiting_of(const struct spec *spec, const struct option_spec *optio
 enum { WAITING_CROWDS = 64 };
 
 struct bell {
-	alignas(64) _Atomic uint32_t asleep;        /* futex word: 1 while its endpoint sleeps */
+	alignas(64) _Atomic uint32_t nap;           /* odd while its endpoint sleeps; new for every sleep */
+	_Atomic uint32_t strokes;                   /* futex word: changed before every wake */
 	_Atomic uint32_t crowd;                     /* whom it shares its CPUs with */
 	_Atomic uint64_t rung_ns;                   /* when it was last rung, CLOCK_MONOTONIC */
 };
@@ -108,6 +111,8 @@ struct waiter {
 	enum waiting mode;
 	unsigned cpus;              /* that its crowd may run on */
 	bool asleep;
+	uint32_t nap;               /* what the bell's nap is while it is awake: even */
+	uint32_t strokes;           /* of its bell, when it lay down */
 	/* This wait. */
 	uint64_t idle_ns;           /* since when; 0: none */
 	uint64_t rung;              /* bells rung when it began */

@@ -34,6 +34,7 @@ int list_main(int argc, char **argv);
 int doctor_main(int argc, char **argv);
 int audit_main(int argc, char **argv);
 int trace_main(int argc, char **argv);
+int floor_main(int argc, char **argv);
 
 /*
  * SIGINT and SIGTERM as a file descriptor: readable means "end in good order". Blocks both for the

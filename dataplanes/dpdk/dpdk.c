@@ -149,6 +149,12 @@ static int dpdk_setup(struct deployment *d)
 	err = hall_open(&p->hall);
 	if (err)
 		return deploy_error(d, err, "cannot make the bells: %s", strerror(-err));
+	err = eal_start(&p->eal, d, make_rings, p);
+	if (!err || p->eal.memory == EAL_ANONYMOUS || strcmp(memory, "auto"))
+		return err;
+	/* Somebody else took the hugepages. */
+	eal_stop(&p->eal);
+	p->eal.memory = EAL_ANONYMOUS;
 	return eal_start(&p->eal, d, make_rings, p);
 }
 

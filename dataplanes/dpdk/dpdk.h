@@ -22,7 +22,7 @@ struct eal {
 	int mount_fd;               /* the primary's mount namespace, -1: none */
 };
 
-/* Free bytes in hugepages of 2 MiB. */
+/* Bytes in hugepages of 2 MiB that are neither used nor promised to anyone. */
 size_t eal_hugepage_bytes(void);
 
 /*

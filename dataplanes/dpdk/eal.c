@@ -22,6 +22,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -45,17 +46,28 @@ struct primary_state {
 	char why[200];
 };
 
-size_t eal_hugepage_bytes(void)
+/* A count of 2 MiB pages from sysfs; 0 when there is none. */
+static size_t huge_pages(const char *which)
 {
-	FILE *f = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "re");
+	char path[96];
 	unsigned long pages = 0;
+	FILE *f;
 
+	snprintf(path, sizeof(path), "/sys/kernel/mm/hugepages/hugepages-2048kB/%s", which);
+	f = fopen(path, "re");
 	if (!f)
 		return 0;
 	if (fscanf(f, "%lu", &pages) != 1)
 		pages = 0;
 	fclose(f);
-	return (size_t)pages << 21;
+	return pages;
+}
+
+size_t eal_hugepage_bytes(void)
+{
+	size_t unused = huge_pages("free_hugepages"), promised = huge_pages("resv_hugepages");
+
+	return unused > promised ? (unused - promised) << 21 : 0;
 }
 
 /* A mount namespace of this process's own, with a tmpfs where EAL will put its files. 0 or -errno. */
@@ -160,8 +172,12 @@ static int start_primary(struct eal *e, struct deployment *d,
 		ready = atomic_load(&state->ready);
 	}
 	err = pid < 0 ? (int)pid : ready == 1 ? 0 : ready ? ready : -ETIMEDOUT;
-	if (err && pid > 0)
+	if (err && pid > 0) {
 		deploy_error(d, err, "EAL's primary process: %s: %s", state->why, strerror(-err));
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		d->components--;            /* the last one: it was never part of the deployment */
+	}
 	munmap(state, sizeof(*state));
 	if (err)
 		return err;

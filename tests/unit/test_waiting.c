@@ -253,6 +253,46 @@ static void no_bell_is_lost_on_an_endpoint_that_sleeps_in_epoll(void **state)
 	watch(*state, WAITING_YIELD);
 }
 
+/* A sender dies anywhere, ringing included; whoever sends next must still wake the receiver. */
+static void a_sender_killed_while_it_rings_leaves_a_bell_that_works(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t random = 6;
+	struct port p;
+	pid_t echo = fork();
+
+	if (!echo) {
+		open_port(&p, f, 2, WAITING_BLOCK);
+		for (;;) {
+			uint32_t value = get(&p);
+
+			if (value)
+				put(&p, 1, value);
+		}
+	}
+	open_port(&p, f, 1, WAITING_BLOCK);
+	for (uint32_t round = 1; round <= 500; round++) {
+		uint64_t end = clock_now_ns() + random_next(&random) % 300000;
+		pid_t pid = fork();
+
+		if (!pid) {
+			open_port(&p, f, 3, WAITING_BLOCK);
+			for (;;) {
+				put(&p, 2, 0);
+				usleep(1);
+			}
+		}
+		while (clock_now_ns() < end)
+			;
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		put(&p, 2, round);
+		assert_int_equal(get(&p), round);
+	}
+	kill(echo, SIGKILL);
+	waitpid(echo, NULL, 0);
+}
+
 static void an_awake_receiver_is_not_rung(void **state)
 {
 	struct fixture *f = *state;
@@ -273,7 +313,7 @@ static void many_messages_to_a_sleeper_ring_once(void **state)
 	struct port p;
 
 	open_port(&p, f, 1, WAITING_BLOCK);
-	atomic_store(&f->hall.shared->bell[2].asleep, 1);
+	atomic_store(&f->hall.shared->bell[2].nap, 7);
 	for (uint32_t i = 0; i < CAPACITY; i++)
 		put(&p, 2, i);
 	assert_int_equal(atomic_load(&f->hall.shared->rung), 1);
@@ -386,6 +426,7 @@ int main(void)
 		TEST(no_wake_is_lost_when_receivers_adapt),
 		TEST(no_wake_is_lost_between_senders),
 		TEST(no_bell_is_lost_on_an_endpoint_that_sleeps_in_epoll),
+		TEST(a_sender_killed_while_it_rings_leaves_a_bell_that_works),
 		TEST(an_awake_receiver_is_not_rung),
 		TEST(many_messages_to_a_sleeper_ring_once),
 		TEST(an_adaptive_receiver_sleeps_when_nothing_comes),
