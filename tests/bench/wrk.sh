@@ -11,9 +11,10 @@ server=''
 trap '[[ -n $server ]] && kill "$server" 2>/dev/null; rm -rf "$scratch"' EXIT
 
 for ((i = 0; i < rounds; i++)); do
-	"$perhop" run -d "$spec" -w echo -c "$connections" -t "$seconds" --json 2>/dev/null |
+	"$perhop" run -d "$spec" -w "${WORKLOAD:-echo}" -c "$connections" -t "$seconds" --json 2>/dev/null |
 		/usr/bin/python3 -c 'import json, sys; print(json.load(sys.stdin)["rps"])' >>"$scratch/ours"
-	"$perhop" serve -d "$spec" -w echo --json >"$scratch/serve" &
+	: >"$scratch/serve"
+	"$perhop" serve -d "$spec" -w "${WORKLOAD:-echo}" --json >"$scratch/serve" &
 	server=$!
 	until grep -q url "$scratch/serve"; do
 		kill -0 "$server" 2>/dev/null || exit 1
