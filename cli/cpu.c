@@ -57,7 +57,7 @@ void cpu_groups(struct cpu_groups *groups, const struct deployment *d)
 	for (i = 0; i < COMPONENT_MAX; i++)
 		groups->of[i] = CPU_NO_GROUP;
 	for (i = 0; i < d->components; i++) {
-		/* The namespace's init only waits for children: it is the harness, not the chain. */
+		/* The namespace's init waits for children: it is the harness, not the chain. */
 		if (d->component[i].kind == COMPONENT_INIT)
 			continue;
 		for (j = 0; j < groups->count; j++)
@@ -78,7 +78,7 @@ uint64_t cpu_used(const struct cpu_groups *groups, const struct cpu_sample *from
 
 	memset(out, 0, groups->count * sizeof(*out));
 	for (i = 0; i < COMPONENT_MAX; i++) {
-		/* A component that has just died may have no clock any more: then nothing is added. */
+		/* One that has just died may have no clock any more: then nothing is added. */
 		if (groups->of[i] == CPU_NO_GROUP || to->component_ns[i] < from->component_ns[i])
 			continue;
 		used = to->component_ns[i] - from->component_ns[i];

@@ -15,7 +15,7 @@ struct cpu_sample {
 	uint64_t at_ns;             /* CLOCK_MONOTONIC */
 	uint64_t component_ns[COMPONENT_MAX];
 	uint64_t generator_ns;
-	uint64_t busy_ns, steal_ns, total_ns;       /* of all cores; total: their time, stolen included */
+	uint64_t busy_ns, steal_ns, total_ns; /* of all cores; total: their time, stolen included */
 };
 
 /* Take a sample now. `g` may be NULL: no generator. */

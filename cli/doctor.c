@@ -32,12 +32,14 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 static const struct argp argp = {
 	.options = options,
 	.parser = parse_option,
-	.doc = "Check what this machine offers to perhop: one line per check, with what a shortcoming "
+	.doc = "Check what this machine offers to perhop: one line per check, with what a "
+	       "shortcoming "
 	       "means and how to mend it. Changes nothing.\v"
 	       "Examples:\n"
 	       "  perhop doctor\n"
 	       "  perhop doctor --json | jq '.checks[] | select(.health != \"ok\")'\n\n"
-	       "Exit codes: 0 nothing that is needed is missing (warnings are allowed), 1 something is.",
+	       "Exit codes: 0 nothing that is needed is missing (warnings are allowed), 1 "
+	       "something is.",
 };
 
 static const char *const health_names[] = { "ok", "warn", "missing" };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One line of `perhop doctor`. Adding a check: a function in doctor_checks.c and a row in its table. */
+/* One line of `perhop doctor`. Adding a check: a function and a row in doctor_checks.c. */
 #ifndef PERHOP_CLI_DOCTOR_H
 #define PERHOP_CLI_DOCTOR_H
 
@@ -7,7 +7,7 @@
 
 enum health {
 	HEALTH_OK,
-	HEALTH_WARN,                /* works, but a figure suffers or an optional part is not there */
+	HEALTH_WARN,                /* works, but figures suffer or an optional part is absent */
 	HEALTH_MISSING,             /* a backend or `make check` needs it */
 };
 

@@ -108,7 +108,8 @@ static void check_capabilities(struct finding *f)
 		return;
 	}
 	found(f, HEALTH_MISSING, "user %u is without%s", (unsigned)geteuid(), absent);
-	means(f, "skmsg (eBPF) and kernel (network namespaces) cannot run; null can", "run as root");
+	means(f, "skmsg (eBPF) and kernel (network namespaces) cannot run; null can",
+	      "run as root");
 }
 
 /* In a child of its own, so that nothing of ours changes. */
@@ -137,8 +138,10 @@ static void check_cgroup(struct finding *f)
 	}
 	if (!access("/sys/fs/cgroup/unified", F_OK) || !access("/sys/fs/cgroup/cpu", F_OK)) {
 		found(f, HEALTH_WARN, "version 1 (or a hybrid)");
-		means(f, "CPU is taken from each process's clock, so runs are not affected; crun and "
-		      "audits by cgroup need version 2", "boot with systemd.unified_cgroup_hierarchy=1");
+		means(f,
+		      "CPU is taken from each process's clock, so runs are not affected; crun and "
+		      "audits by cgroup need version 2",
+		      "boot with systemd.unified_cgroup_hierarchy=1");
 		return;
 	}
 	found(f, HEALTH_WARN, "not mounted");
@@ -151,7 +154,8 @@ static void check_hugepages(struct finding *f)
 	char line[32];
 	long n = 0;
 
-	if (host_line("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", line, sizeof(line)))
+	if (host_line("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", line,
+		      sizeof(line)))
 		n = atol(line);
 	if (n >= HUGEPAGES_WANTED) {
 		found(f, HEALTH_OK, "%ld of 2 MiB are free", n);
@@ -170,7 +174,8 @@ static void check_skmsg(struct finding *f)
 
 	if (error) {
 		found(f, HEALTH_MISSING, "cannot %s: %s", what, strerror(-error));
-		means(f, "skmsg cannot run", "run as root; a kernel with CONFIG_BPF_STREAM_PARSER=y");
+		means(f, "skmsg cannot run",
+		      "run as root; a kernel with CONFIG_BPF_STREAM_PARSER=y");
 	} else if (!sight.delivered) {
 		found(f, HEALTH_MISSING, "a redirected message did not arrive");
 		means(f, "skmsg cannot run", "");
@@ -193,13 +198,17 @@ static void check_sockmap(struct finding *f)
 		return;
 	}
 	if (sight.woke && sight.fionread == 16) {
-		found(f, HEALTH_OK, "absent: FIONREAD and epoll are right with an SK_MSG program alone");
+		found(f, HEALTH_OK,
+		      "absent: FIONREAD and epoll are right with an SK_MSG program alone");
 		return;
 	}
-	found(f, HEALTH_WARN, "present: with an SK_MSG program alone FIONREAD is %d of 16 and epoll %s",
+	found(f, HEALTH_WARN,
+	      "present: with an SK_MSG program alone FIONREAD is %d of 16 and epoll %s",
 	      sight.fionread, sight.woke ? "wakes" : "does not wake");
-	means(f, "skmsg avoids it by a no-op SK_SKB verdict program on its sockmap; other programs on "
-	      "this machine may stall", "");
+	means(f,
+	      "skmsg avoids it by a no-op SK_SKB verdict program on its sockmap; other programs on "
+	      "this machine may stall",
+	      "");
 }
 
 static void check_pmu(struct finding *f)
@@ -242,8 +251,10 @@ static void check_kvm(struct finding *f)
 		found(f, HEALTH_OK, "/dev/kvm with hardware virtualization");
 		return;
 	}
-	found(f, HEALTH_WARN, "%s", access("/dev/kvm", F_OK) ? "no /dev/kvm" :
-	      cpu ? "/dev/kvm may not be opened" : "/dev/kvm is there, but the CPU has neither vmx nor svm");
+	found(f, HEALTH_WARN, "%s",
+	      access("/dev/kvm", F_OK) ? "no /dev/kvm"
+	      : cpu                    ? "/dev/kvm may not be opened"
+				       : "/dev/kvm is there, but the CPU has neither vmx nor svm");
 	means(f, "unikernels run in QEMU's TCG: right, but slow; their timings are not comparable",
 	      cpu ? "join the group kvm" : "a machine (or VM) with nested virtualization");
 }
@@ -254,7 +265,8 @@ static void check_clocksource(struct finding *f)
 
 	host_line("/sys/devices/system/clocksource/clocksource0/current_clocksource", name,
 		  sizeof(name));
-	if (!strcmp(name, "tsc") || !strcmp(name, "kvm-clock") || !strcmp(name, "arch_sys_counter")) {
+	if (!strcmp(name, "tsc") || !strcmp(name, "kvm-clock") ||
+	    !strcmp(name, "arch_sys_counter")) {
 		found(f, HEALTH_OK, "%s", name);
 		return;
 	}
@@ -267,7 +279,8 @@ static void check_governor(struct finding *f)
 {
 	char name[64];
 
-	if (!host_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", name, sizeof(name))) {
+	if (!host_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", name,
+		       sizeof(name))) {
 		found(f, HEALTH_OK, "none: the kernel does not change the CPU's frequency");
 		return;
 	}
@@ -287,7 +300,8 @@ static void check_cpus(struct finding *f)
 
 	found(f, n >= 2 ? HEALTH_OK : HEALTH_WARN, "%d", n);
 	if (n < 2)
-		means(f, "load generator and deployment share one core: cross-core cannot be measured",
+		means(f,
+		      "load generator and deployment share one core: cross-core cannot be measured",
 		      "a machine with two or more");
 }
 
@@ -320,7 +334,9 @@ static void check_steal(struct finding *f)
 		percent = 100.0 * (double)(steal[1] - steal[0]) / (double)(total[1] - total[0]);
 	found(f, percent > 3 ? HEALTH_WARN : HEALTH_OK, "%.1f %% now", percent);
 	if (percent > 3)
-		means(f, "other machines on this host take CPU time: figures are noisy; records are marked",
+		means(f,
+		      "other machines on this host take CPU time: figures are noisy; records are "
+		      "marked",
 		      "wait, or use another machine");
 }
 
@@ -355,9 +371,11 @@ static void check_nginx(struct finding *f)
 static void check_python(struct finding *f)
 {
 	char absent[256] = "";
-	FILE *p = popen("/usr/bin/python3 -c 'import importlib.util as u; print(*[m for m in "
-			"(\"numpy\", \"scipy\", \"matplotlib\", \"jsonschema\") if not u.find_spec(m)])' "
-			"2>/dev/null", "re");
+	FILE *p = popen(
+		"/usr/bin/python3 -c 'import importlib.util as u; print(*[m for m in "
+		"(\"numpy\", \"scipy\", \"matplotlib\", \"jsonschema\") if not u.find_spec(m)])' "
+		"2>/dev/null",
+		"re");
 	bool ran = p && fgets(absent, sizeof(absent), p);
 
 	if (p)

@@ -131,7 +131,8 @@ static json_t *hugepages(void)
 		if (strncmp(entry->d_name, "hugepages-", 10))
 			continue;
 		for (i = 0; i < 2; i++) {
-			snprintf(path, sizeof(path), "%s/%s/%s", folder, entry->d_name, counts[i][0]);
+			snprintf(path, sizeof(path), "%s/%s/%s", folder, entry->d_name,
+				 counts[i][0]);
 			if (!host_line(path, line, sizeof(line)))
 				continue;
 			snprintf(key, sizeof(key), "%.60s_%s", entry->d_name + 10, counts[i][1]);

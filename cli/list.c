@@ -72,9 +72,9 @@ static json_t *options_json(const struct option_spec *o)
 	json_t *list = json_array();
 
 	for (; o && o->key; o++)
-		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "key", o->key, "values",
-						      o->values, "default", o->fallback, "help",
-						      o->help));
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "key", o->key,
+						      "values", o->values, "default", o->fallback,
+						      "help", o->help));
 	return list;
 }
 

@@ -202,10 +202,11 @@ static void say_progress(struct run_outcome *out, const struct run_request *rq,
 	uint64_t answers = out->generator.shared->result.completed;
 
 	if (rq->load.requests)
-		progress_say(s->progress, "%.0f s, %" PRIu64 " answers (%" PRIu64 " to measure)", at,
-			     answers, rq->load.requests);
+		progress_say(s->progress, "%.0f s, %" PRIu64 " answers (%" PRIu64 " to measure)",
+			     at, answers, rq->load.requests);
 	else
-		progress_say(s->progress, "%.0f of %.0f s, %" PRIu64 " answers", at, total, answers);
+		progress_say(s->progress, "%.0f of %.0f s, %" PRIu64 " answers", at, total,
+			     answers);
 }
 
 /* From the generator's start to its end. */
@@ -248,7 +249,7 @@ static void watch_load(struct run_outcome *out, const struct run_request *rq, st
 	}
 	if (s->began && !s->ended)
 		cpu_sample(&s->end, &s->d, &out->generator);
-	/* What is still in flight may be answered, so that the server sees no broken connections. */
+	/* What is in flight may be answered, so that the server sees no broken connections. */
 	now = clock_now_ns();
 	while (s->ended && !generator_ended(&out->generator) &&
 	       clock_now_ns() - now < rq->load.timeout_ns + NS_PER_SEC)
@@ -277,8 +278,8 @@ static void check_generator(struct run_outcome *out)
 
 /*
  * Little's law, N = X R: the time average of requests in flight must be their rate times their mean
- * time in flight. It holds exactly when what the two edges of the window cut off is put right: part of
- * the time of those that began before it, and of those that have not ended with it.
+ * time in flight. It holds exactly when what the two edges of the window cut off is put right: part
+ * of the time of those that began before it, and of those that have not ended with it.
  *
  *            |<------ window ------>|
  *     ====---+======                |        - earlier: in R, not in N

@@ -77,7 +77,8 @@ struct progress {
 	uint64_t last_ns;
 };
 
-void progress_say(struct progress *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void progress_say(struct progress *p, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 void progress_clear(struct progress *p);
 
 #endif

@@ -191,15 +191,18 @@ int parse_dataplanes(const char *text, struct dataplane_list *list, struct why *
 			used = 0;
 		}
 		if (used + n + 2 > sizeof(one))
-			return why_set(why, "'%.40s…' is longer than a dataplane's name and options "
-				       "may be (%d bytes)", text, SPEC_TEXT_MAX - 1);
+			return why_set(why,
+				       "'%.40s…' is longer than a dataplane's name and options "
+				       "may be (%d bytes)",
+				       text, SPEC_TEXT_MAX - 1);
 		if (used)
 			one[used++] = ',';
 		memcpy(one + used, p, n);
 		used += n;
 		one[used] = '\0';
 		if (!n)
-			return why_set(why, "'%s': there is nothing between two commas, or at an end",
+			return why_set(why,
+				       "'%s': there is nothing between two commas, or at an end",
 				       text);
 		if (!p[n])
 			return add_dataplane(one, list, why);

@@ -51,8 +51,8 @@ static json_t *load_json(const struct loadgen_config *c, const struct run_outcom
 	set(load, "model", json_string(model[c->arrivals]));
 	set(load, "users", count(c->users));
 	set(load, "rate", closed ? json_null() : json_amount(c->rate));
-	set(load, "think_ms", closed ? json_pack("[i, i]", (int)c->think_lo_ms, (int)c->think_hi_ms) :
-				       json_null());
+	set(load, "think_ms",
+	    closed ? json_pack("[i, i]", (int)c->think_lo_ms, (int)c->think_hi_ms) : json_null());
 	set(load, "think_mean_ms", closed && out->loaded ?
 		json_amount(out->generator.shared->result.think_mean_ms) : json_null());
 	set(load, "keep_alive", json_boolean(c->keep_alive));
@@ -181,18 +181,21 @@ static json_t *chains_json(const struct run_request *rq, const struct run_outcom
 		if (!any && !r->chain_errors[i])
 			continue;
 		set(object, rq->app->chains[i].name,
-		    json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
-			      "requests", count(h->count + r->chain_errors[i]),
-			      "errors", count(r->chain_errors[i]),
-			      "rps", out->measured_s > 0 ?
-				json_amount((double)h->count / out->measured_s) : json_null(),
+		    json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "requests",
+			      count(h->count + r->chain_errors[i]), "errors",
+			      count(r->chain_errors[i]), "rps",
+			      out->measured_s > 0 ? json_amount((double)h->count / out->measured_s)
+						  : json_null(),
 			      "mean_us", any ? json_amount(histogram_mean(h) / 1e3) : json_null(),
-			      "p50_us", any ? json_amount((double)histogram_quantile(h, .5) / 1e3) :
-				json_null(),
-			      "p95_us", any ? json_amount((double)histogram_quantile(h, .95) / 1e3) :
-				json_null(),
-			      "p99_us", any ? json_amount((double)histogram_quantile(h, .99) / 1e3) :
-				json_null()));
+			      "p50_us",
+			      any ? json_amount((double)histogram_quantile(h, .5) / 1e3)
+				  : json_null(),
+			      "p95_us",
+			      any ? json_amount((double)histogram_quantile(h, .95) / 1e3)
+				  : json_null(),
+			      "p99_us",
+			      any ? json_amount((double)histogram_quantile(h, .99) / 1e3)
+				  : json_null()));
 	}
 	return object;
 }
@@ -306,10 +309,33 @@ static json_t *time_json(const struct timespec *t)
 
 /* Keys that a skipped run has as null, in the schema's order. */
 static const char *const measured_keys[] = {
-	"measured_s", "requests", "errors", "errors_by_class", "rps", "offered_ceiling_rps", "missed",
-	"late", "connects", "bytes_in", "bytes_out", "latency_us", "response_us", "inverse_rps_us",
-	"little", "ccr_us", "cpu_us", "cpu_percent", "node_cpu_percent", "generator_cpu_percent",
-	"steal_percent", "idle_cpu_percent", "chains", "histogram", "series", "cpu_series", "pool",
+	"measured_s",
+	"requests",
+	"errors",
+	"errors_by_class",
+	"rps",
+	"offered_ceiling_rps",
+	"missed",
+	"late",
+	"connects",
+	"bytes_in",
+	"bytes_out",
+	"latency_us",
+	"response_us",
+	"inverse_rps_us",
+	"little",
+	"ccr_us",
+	"cpu_us",
+	"cpu_percent",
+	"node_cpu_percent",
+	"generator_cpu_percent",
+	"steal_percent",
+	"idle_cpu_percent",
+	"chains",
+	"histogram",
+	"series",
+	"cpu_series",
+	"pool",
 };
 
 static void set_measured(json_t *o, const struct run_request *rq, const struct run_outcome *out)

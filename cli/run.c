@@ -42,25 +42,36 @@ struct cell {
 
 static const struct argp_option options[] = {
 	{ NULL, 0, NULL, 0, "What runs", 1 },
-	{ "dataplane", 'd', "SPEC[,SPEC...]", 0, "Dataplanes, name[:mode][,key=value...]; may be "
-	  "given several times. `perhop list` shows them.", 1 },
+	{ "dataplane", 'd', "SPEC[,SPEC...]", 0,
+	  "Dataplanes, name[:mode][,key=value...]; may be "
+	  "given several times. `perhop list` shows them.",
+	  1 },
 	{ "workload", 'w', "WORKLOAD[:CHAIN]", 0, "Workload, with options as for a dataplane", 1 },
-	{ "service", OPT_SERVICE, "none|sleep|spin", 0, "How functions spend their service time "
-	  "(default none: only their own code)", 1 },
+	{ "service", OPT_SERVICE, "none|sleep|spin", 0,
+	  "How functions spend their service time "
+	  "(default none: only their own code)",
+	  1 },
 	{ "service-scale", OPT_SCALE, "X", 0, "Factor on the published service times (1)", 1 },
 	{ "instances", OPT_INSTANCES, "N", 0, "Instances of each function (1)", 1 },
 	{ "limit", OPT_LIMIT, "N", 0, "Requests an instance handles at a time (32)", 1 },
 	{ "wait", OPT_WAIT, "HOW", 0, "How receivers wait, for all dataplanes that have the choice",
 	  1 },
-	{ "placement", OPT_PLACEMENT, "free|same-core|cross-core", 0, "Which cores instances run on "
-	  "(free)", 1 },
+	{ "placement", OPT_PLACEMENT, "free|same-core|cross-core", 0,
+	  "Which cores instances run on "
+	  "(free)",
+	  1 },
 	{ NULL, 0, NULL, 0, "Load", 2 },
-	{ "concurrency", 'c', "N[,N...]", 0, "Users (closed loop), or most connections (open loop); "
-	  "a list makes a load point of each (1; open loop 64)", 2 },
+	{ "concurrency", 'c', "N[,N...]", 0,
+	  "Users (closed loop), or most connections (open loop); "
+	  "a list makes a load point of each (1; open loop 64)",
+	  2 },
 	{ "rate", OPT_RATE, "R[,R...]", 0, "Open loop: so many requests per second", 2 },
-	{ "arrivals", OPT_ARRIVALS, "poisson|constant", 0, "Open loop: their spacing (poisson)", 2 },
-	{ "think", OPT_THINK, "MS|LO:HI|model|none", 0, "Closed loop: a user's pause between "
-	  "requests, ms; model: the workload's own (none)", 2 },
+	{ "arrivals", OPT_ARRIVALS, "poisson|constant", 0, "Open loop: their spacing (poisson)",
+	  2 },
+	{ "think", OPT_THINK, "MS|LO:HI|model|none", 0,
+	  "Closed loop: a user's pause between "
+	  "requests, ms; model: the workload's own (none)",
+	  2 },
 	{ "spawn", OPT_SPAWN, "N", 0, "Closed loop: start N users per second (all at once)", 2 },
 	{ "close", OPT_CLOSE, NULL, 0, "A new connection for each request", 2 },
 	{ "timeout", OPT_TIMEOUT, "SEC", 0, "A request without an answer after it is an error (10)",
@@ -70,7 +81,8 @@ static const struct argp_option options[] = {
 	{ "requests", 'n', "N", 0, "Measure so many requests instead", 3 },
 	{ "warmup", OPT_WARMUP, "SEC", 0, "Load before the measured part (1)", 3 },
 	{ "idle", OPT_IDLE, "SEC", 0, "Before the load, measure CPU without any so long", 3 },
-	{ "reps", OPT_REPS, "N", 0, "Repetitions; each runs all cells in a new random order (1)", 3 },
+	{ "reps", OPT_REPS, "N", 0, "Repetitions; each runs all cells in a new random order (1)",
+	  3 },
 	{ "seed", OPT_SEED, "N", 0, "Of all that is random (1)", 3 },
 	{ NULL, 0, NULL, 0, "Output", 4 },
 	{ "json", OPT_JSON, NULL, 0, "One record per line on stdout, see results/schema.json", 4 },
@@ -219,8 +231,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		p->json = true;
 		return 0;
 	case ARGP_KEY_ARG:
-		argp_error(state, "'%s' is not expected here; dataplanes follow -d, the workload -w",
-			   arg);
+		argp_error(state,
+			   "'%s' is not expected here; dataplanes follow -d, the workload -w", arg);
 		return EINVAL;
 	default:
 		return parse_load(key, arg, state, p);
@@ -238,12 +250,16 @@ static const struct argp argp = {
 	       "--reps 5 --json > runs.jsonl\n"
 	       "  perhop run -d skmsg -w echo,length=3 --rate 5000 --arrivals poisson -t 30\n"
 	       "  perhop run -d kernel:http -w boutique -c 4000 --think model --spawn 200 -t 60\n\n"
-	       "Service time runs from the write of a request to the last byte of its answer; response "
-	       "time from the moment the request was due, so that a slow server cannot hide its queue. "
+	       "Service time runs from the write of a request to the last byte of its answer; "
+	       "response "
+	       "time from the moment the request was due, so that a slow server cannot hide its "
+	       "queue. "
 	       "CCR is the CPU time of all components, the load generator excluded, per successful "
 	       "request.\n\n"
-	       "Exit codes: 0 every run is valid, 1 a run failed or is invalid, 2 wrong usage, or none "
-	       "of the dataplanes can run here. A dataplane that cannot run beside others that can is "
+	       "Exit codes: 0 every run is valid, 1 a run failed or is invalid, 2 wrong usage, or "
+	       "none "
+	       "of the dataplanes can run here. A dataplane that cannot run beside others that can "
+	       "is "
 	       "reported as skipped, with the reason.",
 };
 
@@ -269,8 +285,10 @@ static int complete(struct plan *p)
 		error = spec_default(&p->dataplanes.at[i].spec, p->dataplanes.at[i].ops->options,
 				     "wait", p->wait, &why);
 		if (error == -ENOENT)
-			fprintf(stderr, "perhop run: %s has no choice of how to wait; --wait does not "
-				"change it\n", p->dataplanes.at[i].spec.text);
+			fprintf(stderr,
+				"perhop run: %s has no choice of how to wait; --wait does not "
+				"change it\n",
+				p->dataplanes.at[i].spec.text);
 		else if (error) {
 			fprintf(stderr, "perhop run: --wait: %s\n", why.text);
 			return STATUS_CANNOT;
@@ -281,7 +299,8 @@ static int complete(struct plan *p)
 		return STATUS_CANNOT;
 	}
 	if (p->n_rates && (load->think_hi_ms || p->think_model || load->spawn_per_sec)) {
-		fprintf(stderr, "perhop run: --think and --spawn belong to the closed loop (-c without "
+		fprintf(stderr,
+			"perhop run: --think and --spawn belong to the closed loop (-c without "
 			"--rate)\n");
 		return STATUS_CANNOT;
 	}
@@ -370,8 +389,8 @@ static void run_cell(const struct plan *p, const struct cell *cell, unsigned rep
 		tally->broken_pipe |= json_line(record_json(&rq, out, tally->host)) != 0;
 	else
 		table_add(&tally->table,
-			  (cell->dataplane * p->n_users + cell->users) * p->n_rates + cell->rate, &rq,
-			  out);
+			  (cell->dataplane * p->n_users + cell->users) * p->n_rates + cell->rate,
+			  &rq, out);
 	fflush(stdout);
 	/* Records go to a file or a program: a person must see failures all the same. */
 	for (unsigned i = 0; p->json && i < out->invalid.count; i++)

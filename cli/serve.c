@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* `perhop serve`: a deployment that stays up, its dead instances restarted, until it is told to end. */
+/* `perhop serve`: a deployment that stays up, dead instances restarted, until told to end. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
@@ -28,14 +28,20 @@ struct serve_arguments {
 static const struct argp_option options[] = {
 	{ "dataplane", 'd', "SPEC", 0, "Dataplane, name[:mode][,key=value...]", 0 },
 	{ "workload", 'w', "WORKLOAD", 0, "Workload, name[:mode][,key=value...]", 0 },
-	{ "listen", OPT_LISTEN, "ADDR:PORT", 0, "Where clients connect (127.0.0.1 and a free port, "
-	  "which is printed)", 0 },
-	{ "service", OPT_SERVICE, "none|sleep|spin", 0, "How functions spend their service time "
-	  "(none)", 0 },
+	{ "listen", OPT_LISTEN, "ADDR:PORT", 0,
+	  "Where clients connect (127.0.0.1 and a free port, "
+	  "which is printed)",
+	  0 },
+	{ "service", OPT_SERVICE, "none|sleep|spin", 0,
+	  "How functions spend their service time "
+	  "(none)",
+	  0 },
 	{ "service-scale", OPT_SCALE, "X", 0, "Factor on the published service times (1)", 0 },
 	{ "instances", OPT_INSTANCES, "N", 0, "Instances of each function (1)", 0 },
-	{ "placement", OPT_PLACEMENT, "free|same-core|cross-core", 0, "Which cores instances run on "
-	  "(free)", 0 },
+	{ "placement", OPT_PLACEMENT, "free|same-core|cross-core", 0,
+	  "Which cores instances run on "
+	  "(free)",
+	  0 },
 	{ "timeout", OPT_TIMEOUT, "SEC", 0, "End after so long", 0 },
 	{ "json", OPT_JSON, NULL, 0, "URL and components as one JSON object", 0 },
 	{ 0 },
@@ -92,7 +98,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		a->json = true;
 		return 0;
 	case ARGP_KEY_ARG:
-		argp_error(state, "'%s' is not expected here; the dataplane follows -d, the workload -w",
+		argp_error(state,
+			   "'%s' is not expected here; the dataplane follows -d, the workload -w",
 			   arg);
 		return 0;
 	case ARGP_KEY_END:
@@ -108,13 +115,15 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 static const struct argp argp = {
 	.options = options,
 	.parser = parse_option,
-	.doc = "Keep a workload up on a dataplane until interrupted; instances that die are started "
+	.doc = "Keep a workload up on a dataplane until interrupted; instances that die are "
+	       "started "
 	       "again.\v"
 	       "Examples:\n"
 	       "  perhop serve -d skmsg -w boutique --listen 127.0.0.1:8080\n"
 	       "  perhop serve -d kernel:knative,sidecar=nginx -w boutique --timeout 60\n"
 	       "  perhop serve -d null -w echo --json\n\n"
-	       "Exit codes: 0 ended as told (SIGINT, SIGTERM or --timeout), 1 a component ended and "
+	       "Exit codes: 0 ended as told (SIGINT, SIGTERM or --timeout), 1 a component ended "
+	       "and "
 	       "could not be started again, 2 wrong usage or cannot run here.",
 };
 
@@ -132,8 +141,9 @@ static void print_deployment(const struct deployment *d, bool json)
 		if (!json)
 			printf("  chain %-16s %s%s\n", d->app->chains[i].name, url,
 			       d->app->chains[i].path);
-		json_array_append_new(chains, json_pack("{s:s, s:s}", "name", d->app->chains[i].name,
-							"path", d->app->chains[i].path));
+		json_array_append_new(chains,
+				      json_pack("{s:s, s:s}", "name", d->app->chains[i].name,
+						"path", d->app->chains[i].path));
 	}
 	for (i = 0; i < d->components; i++) {
 		if (!json)
@@ -143,10 +153,11 @@ static void print_deployment(const struct deployment *d, bool json)
 						(int)d->component[i].pid));
 	}
 	if (json)
-		json_line(json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:o, s:o}", "dataplane", d->spec.text,
-				    "workload", d->app->spec.text, "url", url, "address", host, "port",
-				    (int)ntohs(d->address.sin_port), "supervisor", (int)getpid(),
-				    "chains", chains, "components", components));
+		json_line(json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:o, s:o}", "dataplane",
+				    d->spec.text, "workload", d->app->spec.text, "url", url,
+				    "address", host, "port", (int)ntohs(d->address.sin_port),
+				    "supervisor", (int)getpid(), "chains", chains, "components",
+				    components));
 	if (!json) {
 		json_decref(components);
 		json_decref(chains);
@@ -184,7 +195,8 @@ static int serve(struct serve_arguments *a, const struct application *app)
 
 	ops->probe(spec, &report);
 	if (!report.ok) {
-		fprintf(stderr, "perhop serve: %s cannot run here: %s\n", spec->text, report.reason);
+		fprintf(stderr, "perhop serve: %s cannot run here: %s\n", spec->text,
+			report.reason);
 		return STATUS_CANNOT;
 	}
 	signals = signals_open();

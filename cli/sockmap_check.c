@@ -2,7 +2,7 @@
 /*
  * The sockmap experiment of `perhop doctor`, small enough to be written in eBPF instructions:
  *
- *     a[0] --send--> SK_MSG: bpf_msg_redirect_map(msg, map, 1, INGRESS) --> b[0]: epoll, FIONREAD, recv
+ *     a[0] --send--> SK_MSG: bpf_msg_redirect_map(msg, map, 1) --> b[0]: epoll, FIONREAD, recv
  *
  * Kernels from 6.18.14 report 0 in FIONREAD, and may lose the wake-up, on a socket that has only an
  * SK_MSG program; a no-op SK_SKB verdict program on the same map restores both.
@@ -134,7 +134,9 @@ static pid_t send_later(const struct experiment *x)
 int sockmap_check(bool verdict, struct sockmap_sight *sight, const char **what)
 {
 	struct experiment x = { -1, -1, -1, { -1, -1 }, { -1, -1 }, -1 };
-	int *const fds[] = { &x.epoll, &x.a[0], &x.a[1], &x.b[0], &x.b[1], &x.pass, &x.route, &x.map };
+	int *const fds[] = {
+		&x.epoll, &x.a[0], &x.a[1], &x.b[0], &x.b[1], &x.pass, &x.route, &x.map
+	};
 	char message[MESSAGE_BYTES];
 	struct epoll_event event;
 	int error, status = 0;

@@ -71,7 +71,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_END:
 		if (!a->workload_text)
-			argp_error(state, "-w WORKLOAD is missing; `perhop list` shows what there is");
+			argp_error(state,
+				   "-w WORKLOAD is missing; `perhop list` shows what there is");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -81,11 +82,13 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 static const struct argp argp = {
 	.options = options,
 	.parser = parse_option,
-	.doc = "Check that the same requests get the same answers, byte by byte, on every dataplane.\v"
+	.doc = "Check that the same requests get the same answers, byte by byte, on every "
+	       "dataplane.\v"
 	       "Examples:\n"
 	       "  perhop verify -w boutique\n"
 	       "  perhop verify -w echo,length=3 -d null,skmsg -n 1000 --seed 7\n\n"
-	       "Exit codes: 0 all agree, 1 they differ or one failed, 2 wrong usage, or fewer than two "
+	       "Exit codes: 0 all agree, 1 they differ or one failed, 2 wrong usage, or fewer than "
+	       "two "
 	       "can run here.",
 };
 
@@ -189,8 +192,9 @@ static int conclude(const struct verify_arguments *a, const struct verdict *v, u
 	}
 	if (a->json) {
 		json_line(json_pack("{s:s, s:I, s:I, s:b, s:o}", "workload", workload, "seed",
-				    (json_int_t)a->seed, "requests", (json_int_t)a->requests, "agree",
-				    (int)(ran >= 2 && !failed && !differ), "dataplanes", list));
+				    (json_int_t)a->seed, "requests", (json_int_t)a->requests,
+				    "agree", (int)(ran >= 2 && !failed && !differ), "dataplanes",
+				    list));
 	} else {
 		json_decref(list);
 		printf("%s: %s\n", workload,

@@ -75,8 +75,8 @@ static void an_unknown_word_is_answered_with_those_there_are(void **state)
 
 static void think_times_are_one_number_a_range_the_models_or_none(void **state)
 {
-	static const char *const bad[] = { "", ":", "5:", ":5", "5:1", "1:2:3", "-1", "1.5", "often",
-					   "99999999" };
+	static const char *const bad[] = { "",      ":",  "5:",  ":5",    "5:1",
+					   "1:2:3", "-1", "1.5", "often", "99999999" };
 	unsigned lo, hi;
 	struct why why;
 	bool model;
@@ -96,8 +96,10 @@ static void think_times_are_one_number_a_range_the_models_or_none(void **state)
 
 static void addresses_default_to_the_loopback_and_any_port(void **state)
 {
-	static const char *const bad[] = { "localhost:80", "127.0.0.1:", "127.0.0.1:65536", "1.2.3:5",
-					   "::1", "127.0.0.1:80:80", "127.0.0.1.127.0.0.1:5" };
+	static const char *const bad[] = {
+		"localhost:80", "127.0.0.1:",      "127.0.0.1:65536",      "1.2.3:5",
+		"::1",          "127.0.0.1:80:80", "127.0.0.1.127.0.0.1:5"
+	};
 	struct sockaddr_in a;
 	struct why why;
 
@@ -130,8 +132,10 @@ static void a_comma_separates_options_and_dataplanes(void **state)
 
 static void a_bad_list_of_dataplanes_says_what_is_wrong(void **state)
 {
-	static const char *const bad[] = { "", ",", "null,", ",null", "null,,skmsg", "warp", "null,a=b",
-					   "a=b", "kernel:warp", "kernel,sidecar=lemon" };
+	static const char *const bad[] = {
+		"",     ",",        "null,", ",null",       "null,,skmsg",
+		"warp", "null,a=b", "a=b",   "kernel:warp", "kernel,sidecar=lemon"
+	};
 	char longest[2 * SPEC_TEXT_MAX];
 	struct dataplane_list list = { 0 };
 	struct why why;
@@ -163,8 +167,9 @@ static void a_common_option_yields_to_a_dataplanes_own(void **state)
 					      "2", &why), 0);
 	assert_string_equal(spec_value(&list.at[0].spec, list.at[0].ops->options, "workers"), "3");
 	assert_string_equal(spec_value(&list.at[1].spec, list.at[1].ops->options, "workers"), "2");
-	assert_int_equal(spec_default(&list.at[2].spec, list.at[2].ops->options, "workers", "2", &why),
-			 -ENOENT);
+	assert_int_equal(
+		spec_default(&list.at[2].spec, list.at[2].ops->options, "workers", "2", &why),
+		-ENOENT);
 	assert_int_equal(parse_dataplanes("kernel", &list, &why), 0);
 	assert_int_equal(spec_default(&list.at[3].spec, list.at[3].ops->options, "workers", "99",
 				      &why), -EINVAL);
