@@ -124,15 +124,25 @@ static int open_pid_namespace(struct deployment *d)
 
 /* ---- Children --------------------------------------------------------------------------------- */
 
-static void place(const struct deployment *d, instance_id id)
+enum placement deploy_placement(const struct deploy_config *config, uint32_t flags)
 {
+	if (config->placement != PLACE_AUTO)
+		return config->placement;
+	return flags & DP_SHARED_POOL && config->service != SERVICE_SPIN && config->instances == 1 ?
+	       PLACE_SAME_CORE : PLACE_FREE;
+}
+
+/* The first core differs from one supervisor to the next, so that two runs need not share one. */
+static void place(const struct deployment *d, instance_id id, pid_t supervisor)
+{
+	enum placement placement = deploy_placement(&d->config, d->flags);
 	cpu_set_t may, set;
 	int n, want, cpu;
 
-	if (d->config.placement == PLACE_FREE || sched_getaffinity(0, sizeof(may), &may))
+	if (placement == PLACE_FREE || sched_getaffinity(0, sizeof(may), &may))
 		return;
 	n = CPU_COUNT(&may);
-	want = d->config.placement == PLACE_SAME_CORE || id == INSTANCE_NONE ? 0 : id % n;
+	want = (supervisor + (placement == PLACE_SAME_CORE || id == INSTANCE_NONE ? 0 : id)) % n;
 	for (cpu = 0; cpu < CPU_SETSIZE; cpu++)
 		if (CPU_ISSET(cpu, &may) && !want--)
 			break;
@@ -162,7 +172,7 @@ static void settle(struct deployment *d, const char *name, instance_id id, pid_t
 		close(d->pidns_fd);
 	if (d->home_pidns_fd >= 0)
 		close(d->home_pidns_fd);
-	place(d, id);
+	place(d, id, supervisor);
 }
 
 static struct component *find_component(struct deployment *d, const char *name)

@@ -23,7 +23,16 @@
 #include "chain/workload.h"
 
 enum service_mode { SERVICE_NONE, SERVICE_SLEEP, SERVICE_SPIN };
-enum placement { PLACE_FREE, PLACE_SAME_CORE, PLACE_CROSS_CORE };
+/*
+ * Which CPUs the processes of a chain run on.
+ *
+ * AUTO packs a chain with a shared pool onto one core as long as its functions have no CPU-bound
+ * service time and one instance each; all else is FREE. Left alone, the scheduler sends every wake-up to
+ * an idle core, and a hop that could be a switch becomes an inter-processor interrupt and, on an idle
+ * core, an exit from halt: tens of µs in a VM (docs/findings.md, `perhop floor`). A second core
+ * pays only for what a function computes.
+ */
+enum placement { PLACE_AUTO, PLACE_FREE, PLACE_SAME_CORE, PLACE_CROSS_CORE };
 
 /* How to deploy; deploy_defaults fills it. */
 struct deploy_config {
@@ -106,6 +115,9 @@ pid_t deploy_fork(struct deployment *d, const char *name, enum component_kind ki
 /* deploy_fork and exec `argv` after `before(arg)` (may be NULL) has returned 0 in the child. */
 pid_t deploy_exec(struct deployment *d, const char *name, enum component_kind kind,
 		  instance_id instance, char *const argv[], int (*before)(void *arg), void *arg);
+
+/* What `config` asks for, AUTO decided for a dataplane with `flags`: never PLACE_AUTO. */
+enum placement deploy_placement(const struct deploy_config *config, uint32_t flags);
 
 /* Why the last hook failed, for the user; a sentence without a newline. Returns `error`. */
 int deploy_error(struct deployment *d, int error, const char *format, ...)

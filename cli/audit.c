@@ -272,6 +272,7 @@ static int audit_dataplane(const struct audit_arguments *a, unsigned i, const st
 	}
 	deploy_defaults(&deploy);
 	deploy.seed = a->seed;
+	deploy.placement = PLACE_FREE;          /* the audit places the components itself */
 	if (deploy_start(d, ops, spec, app, &deploy)) {
 		fprintf(stderr, "perhop audit: %s: %s\n", spec->text, d->why);
 		goto out;

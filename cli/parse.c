@@ -18,6 +18,7 @@ const struct choice service_choices[] = {
 };
 
 const struct choice placement_choices[] = {
+	{ "auto", PLACE_AUTO },
 	{ "free", PLACE_FREE },
 	{ "same-core", PLACE_SAME_CORE },
 	{ "cross-core", PLACE_CROSS_CORE },

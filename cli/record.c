@@ -89,6 +89,9 @@ static json_t *asked_json(const struct run_request *rq, const struct run_outcome
 				    d->service_scale));
 	set(r, "wait", json_text(record_wait(rq)));
 	set(r, "placement", json_string(choice_name(placement_choices, (int)d->placement)));
+	set(r, "placed", json_string(choice_name(placement_choices,
+						 (int)deploy_placement(d, dataplane_flags(rq->ops,
+											  rq->spec)))));
 	set(r, "instances", count(d->instances));
 	set(r, "concurrency_limit", count(d->concurrency));
 	return r;

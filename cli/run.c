@@ -56,9 +56,9 @@ static const struct argp_option options[] = {
 	{ "limit", OPT_LIMIT, "N", 0, "Requests an instance handles at a time (32)", 1 },
 	{ "wait", OPT_WAIT, "HOW", 0, "How receivers wait, for all dataplanes that have the choice",
 	  1 },
-	{ "placement", OPT_PLACEMENT, "free|same-core|cross-core", 0,
-	  "Which cores instances run on "
-	  "(free)",
+	{ "placement", OPT_PLACEMENT, "auto|free|same-core|cross-core", 0,
+	  "Which cores instances run on (auto: one core for a chain with a shared pool, "
+	  "unless service=spin or --instances)",
 	  1 },
 	{ NULL, 0, NULL, 0, "Load", 2 },
 	{ "concurrency", 'c', "N[,N...]", 0,

@@ -38,9 +38,9 @@ static const struct argp_option options[] = {
 	  0 },
 	{ "service-scale", OPT_SCALE, "X", 0, "Factor on the published service times (1)", 0 },
 	{ "instances", OPT_INSTANCES, "N", 0, "Instances of each function (1)", 0 },
-	{ "placement", OPT_PLACEMENT, "free|same-core|cross-core", 0,
-	  "Which cores instances run on "
-	  "(free)",
+	{ "placement", OPT_PLACEMENT, "auto|free|same-core|cross-core", 0,
+	  "Which cores instances run on (auto: one core for a chain with a shared pool, "
+	  "unless service=spin or --instances)",
 	  0 },
 	{ "timeout", OPT_TIMEOUT, "SEC", 0, "End after so long", 0 },
 	{ "json", OPT_JSON, NULL, 0, "URL and components as one JSON object", 0 },

@@ -44,7 +44,7 @@ def describe(point: tuple[Any, ...]) -> str:
         parts.append("a connection per request")
     if service != "none":
         parts.append(f"service {service} × {scale:g}")
-    if placement != "free":
+    if placement != "auto":
         parts.append(placement)
     return ", ".join(parts)
 

@@ -39,7 +39,7 @@ DEFAULTS: Mapping[str, str] = {
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "model": ("closed", "constant", "poisson"), "keep_alive": ("yes", "no"),
     "service": ("none", "sleep", "spin"), "wait": ("spin", "block", "adaptive", "yield"),
-    "placement": ("free", "same-core", "cross-core"),
+    "placement": ("auto", "free", "same-core", "cross-core"),
 }
 NUMBERS: Mapping[str, tuple[float, float]] = {      # inclusive ranges
     "users": (1, 100000), "rate": (0.001, 1e8), "spawn_per_sec": (0, 1e6), "service_scale": (0, 1e6),

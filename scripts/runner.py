@@ -198,8 +198,8 @@ def skip(cell: Cell, seed: int, reason: str) -> rec.Record:
         "workload": cell.workload.split(",")[0], "workload_options": options_of(cell.workload),
         "load": load, "concurrency": int(s["users"]), "rep": cell.rep, "seed": seed * 1000 + cell.rep,
         "service": {"mode": s["service"], "scale": float(s["service_scale"])}, "wait": s.get("wait"),
-        "placement": s.get("placement", "free"), "instances": int(s.get("instances", "1")),
-        "concurrency_limit": 32}, reason)
+        "placement": s.get("placement", "auto"), "placed": None,
+        "instances": int(s.get("instances", "1")), "concurrency_limit": 32}, reason)
 
 
 def options_of(spec: str) -> dict[str, str]:

@@ -102,7 +102,7 @@ def record(system: str = "skmsg", point: str = "c32", rep: int = 0, users: int =
                  "think_mean_ms": mean_think, "keep_alive": True, "spawn_per_sec": 0, "warmup_s": warmup_s,
                  "duration_s": duration_s, "requests": None, "timeout_s": 10},
         "concurrency": users, "rep": rep, "seed": seed, "service": {"mode": service, "scale": 1},
-        "wait": None, "placement": "free", "instances": 1, "concurrency_limit": 32,
+        "wait": None, "placement": "auto", "placed": "free", "instances": 1, "concurrency_limit": 32,
         "measured_s": duration_s, "requests": requests, "errors": 0,
         "errors_by_class": {k: 0 for k in ("transport", "1xx", "2xx", "3xx", "4xx", "5xx")},
         "rps": rps, "offered_ceiling_rps": ceiling, "missed": 0, "late": 0, "connects": users,
