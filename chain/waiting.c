@@ -30,7 +30,8 @@ enum {
 	YIELD_ALONE_NS = 700,       /* a yield shorter than that found nobody who wanted the CPU */
 	YIELD_HOG_NS = 200000,      /* one longer than that went to somebody who does not give back */
 	YIELD_SCORE = 8,            /* fruitless yields, less fruitful ones, before a rest … */
-	YIELD_REST = 64,            /* … of so many waits */
+	YIELD_REST = 64,            /* … of so many waits, twice as many each time, up to … */
+	YIELD_REST_MAX = 4096,
 	PROBE_WAITS = 32,
 	PROBE_WAKES = 8,            /* a probe spins for up to so many C */
 	PROBE_GAP_NS = 20 * 1000 * 1000,
@@ -184,12 +185,16 @@ static void solve(struct waiter *w)
 static void score_yields(struct waiter *w, bool hit)
 {
 	w->yield_score += hit ? 1 : -1;
-	if (w->yield_score > YIELD_SCORE)
+	if (w->yield_score >= YIELD_SCORE) {
 		w->yield_score = YIELD_SCORE;
+		w->yield_pause = YIELD_REST;
+	}
 	if (w->yield_score >= -YIELD_SCORE)
 		return;
 	w->yield_score = 0;
-	w->yield_rest = YIELD_REST;
+	w->yield_rest = w->yield_pause;
+	if (w->yield_pause < YIELD_REST_MAX)
+		w->yield_pause *= 2;
 }
 
 /* A wait of `ns` is over. `slept`: it contains a sleep, hence others could have spun. */
@@ -451,6 +456,21 @@ static ssize_t sleep_on_socket(struct waiter *w, int fd, void *buffer, size_t ro
 	return n;
 }
 
+/*
+ * Would the next wait sleep at once? Then a poll of its own is a system call for nothing: a blocking
+ * recv takes what is there just as well.
+ */
+static bool sleeps_at_once(struct waiter *w)
+{
+	if (w->mode == WAITING_BLOCK)
+		return true;
+	if (w->mode != WAITING_ADAPTIVE || w->idle_ns || w->limit_ns || w->probe_left ||
+	    (!w->yield_rest && crowded(w)))
+		return false;
+	begin(w);
+	return !w->probe_left;
+}
+
 ssize_t waiter_recv(struct waiter *w, int fd, void *buffer, size_t room, int64_t timeout_ns)
 {
 	uint64_t end = timeout_ns <= 0 ? 0 : clock_now_ns() + (uint64_t)timeout_ns, now;
@@ -458,7 +478,7 @@ ssize_t waiter_recv(struct waiter *w, int fd, void *buffer, size_t room, int64_t
 	ssize_t n;
 
 	w->clock_polls = 1;                     /* each poll is a system call */
-	if (w->mode == WAITING_BLOCK && timeout_ns)
+	if (timeout_ns && sleeps_at_once(w))
 		return sleep_on_socket(w, fd, buffer, room, timeout_ns);
 	for (unsigned polls = 0; polls < TURN_POLLS; polls++) {
 		n = recv_now(fd, buffer, room, MSG_DONTWAIT);
@@ -510,6 +530,7 @@ void waiter_open(struct waiter *w, struct hall *h, instance_id self, enum waitin
 		.cpus = (unsigned)CPU_COUNT(&may),
 		.clock_polls = CLOCK_POLLS,
 		.wake_ns = WAKE_FIRST_NS,
+		.yield_pause = YIELD_REST,
 		.probe_gap_ns = PROBE_GAP_NS,
 	};
 	atomic_store(&w->bell->crowd, first % WAITING_CROWDS);

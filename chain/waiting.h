@@ -125,7 +125,7 @@ struct waiter {
 	uint32_t bucket[WAITING_BUCKETS], samples;  /* recent waits by length */
 	unsigned stolen;            /* waits to come without spinning: somebody took the CPU */
 	int yield_score;            /* waits that giving way has ended, less those it has not */
-	unsigned yield_rest;        /* waits to come without it */
+	unsigned yield_rest, yield_pause;           /* waits to come without it; the next such rest */
 	/* Probes. */
 	unsigned promising;         /* waits in a row that would be short without others' wakes */
 	unsigned probe_left;        /* waits of the running probe */

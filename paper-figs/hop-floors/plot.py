@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What one hop costs by mechanism, placement and payload, next to the machine's own floor.
+
+The floor is drawn when the folder of the run holds the output of `perhop floor --json` as floor.json.
+"""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Mapping, Sequence
+
+import matplotlib.pyplot as plt
+
+import style
+from experiment import Experiment, read
+from records import select
+from stats import dig, median_interval
+
+Rows = Sequence[Mapping[str, Any]]
+HERE = Path(__file__).resolve().parent
+HOPS = 4                # the longer chain has so many more than the shorter one
+PLACES = {"same": "same-core", "cross": "cross-core"}
+# Mechanisms of `perhop floor` to draw, with a short name.
+FLOORS = {"switch": "switch", "ring-yield": "ring, yield", "cache-line": "cache line",
+          "ring-spin": "ring, spin", "futex-bell": "futex bell", "eventfd-bell": "eventfd bell"}
+
+
+def draw(records: Rows, out_dir: Path) -> list[tuple[str, str]]:
+    """Draw latency and CPU per hop, a panel per placement. Returns (file stem, caption)."""
+    style.apply()
+    conf = read(HERE)
+    floor = _floor(out_dir)
+    places = [p for p in PLACES if _sizes(conf, records, p)]
+    if not places:
+        return []
+    fig, grid = plt.subplots(2, len(places), figsize=(style.TEXT, 3.6), sharey="row", squeeze=False)
+    handles: dict[str, Any] = {}
+    for column, place in enumerate(places):
+        for row, (key, label) in enumerate((("latency_us.p50", "one way, µs"), ("ccr_us", "CPU, µs"))):
+            ax = grid[row][column]
+            lines = _panel(ax, conf, records, place, key)
+            handles.update(lines)
+            for name, value in _of(floor, PLACES[place], "ns" if row == 0 else "cpu_ns").items():
+                ax.axhline(value, color=style.QUIET, linewidth=0.6, linestyle=(0, (1, 1.5)))
+                ax.annotate(name, (1, value), xycoords=("axes fraction", "data"), xytext=(2, 0),
+                            textcoords="offset points", fontsize=5, color=style.QUIET, va="center",
+                            annotation_clip=False)
+            ax.set_yscale("log")
+            ax.set_xscale("log", base=2)
+            sizes = _sizes(conf, records, place)
+            ax.set_xlim(sizes[0] / 2, sizes[-1] * 2)
+            ax.set_xticks(sizes, [style.short(s) for s in sizes])
+            ax.xaxis.set_tick_params(which="minor", length=0)
+            ax.set_title(f"{label} per hop, {PLACES[place]}")
+            if row:
+                ax.set_xlabel("payload, bytes")
+    style.legend_above(fig, list(handles.values()), list(handles), columnspacing=1.0, fontsize=5.6)
+    style.save(fig, out_dir, "hop-floors")
+    return [("hop-floors",
+             "One hop within a chain, one request at a time: medians of (six functions less two) / 4, with the exact "
+             "99 % interval of the median where there are runs enough. Dotted: what the machine itself charges, from "
+             f"perhop floor{'' if floor else ' (not measured in this run)'}. A difference that the noise made "
+             "negative is not drawn.")]
+
+
+def _sizes(conf: Experiment, records: Rows, place: str) -> list[int]:
+    return sorted({int(p.split("-")[1]) for p in conf.points
+                   if p.startswith(place) and select(records, point=p)})
+
+
+def _panel(ax: Any, conf: Experiment, records: Rows, place: str, key: str) -> dict[str, Any]:
+    lines: dict[str, Any] = {}
+    for system in conf.systems:
+        colour, dash, marker = style.look(system)
+        xs, ys, low, high = [], [], [], []
+        for size in _sizes(conf, records, place):
+            values = _hop(records, system, f"{place}-{size}", key)
+            if not values:
+                continue
+            e = median_interval(values)
+            if e.value <= 0:
+                continue
+            xs.append(size)
+            ys.append(e.value)
+            low.append(e.value - max(e.low if e.low is not None else e.value, e.value / 10))
+            high.append((e.high if e.high is not None else e.value) - e.value)
+        if xs:
+            lines[conf.system_name(system)] = ax.errorbar(
+                xs, ys, yerr=[low, high] if any(low) or any(high) else None, color=colour, linestyle=dash,
+                marker=marker, capsize=1.5, elinewidth=0.6, linewidth=1.0, markersize=3)
+    return lines
+
+
+def _hop(records: Rows, system: str, point: str, key: str) -> list[float]:
+    """Price of a hop, one value per repetition that has both chains."""
+    short = {r["rep"]: dig(r, key) for r in select(records, system=system, point=f"{point}-short")}
+    out = []
+    for r in select(records, system=system, point=f"{point}-long"):
+        a, b = short.get(r["rep"]), dig(r, key)
+        if a is not None and b is not None:
+            out.append((b - a) / HOPS)
+    return out
+
+
+def _floor(out_dir: Path) -> list[Mapping[str, Any]]:
+    """Hops of `perhop floor --json`, if the run has them."""
+    for folder in (out_dir, *list(out_dir.parents)[:3]):
+        try:
+            return list(json.loads((folder / "floor.json").read_text(encoding="utf-8"))["hops"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return []
+
+
+def _of(floor: Sequence[Mapping[str, Any]], placement: str, key: str) -> dict[str, float]:
+    """Short name -> µs of the floor's mechanisms in a placement."""
+    return {FLOORS[h["name"]]: h[key]["median"] / 1e3 for h in floor
+            if h["name"] in FLOORS and h["placement"] == placement and h[key]["median"]}
