@@ -437,9 +437,9 @@ int audit_plan(struct audit *a, const struct plan *p)
 
 /* ---- Counting --------------------------------------------------------------------------------- */
 
-static int set_window(const struct audit *a, bool open)
+static int set_window(const struct audit *a, bool open, bool learning)
 {
-	struct audit_window value = { .open = open };
+	struct audit_window value = { .open = open, .learning = learning };
 	uint32_t zero = 0;
 
 	return bpf_map_update_elem(audit_map(a, "window"), &zero, &value, BPF_ANY) ? -errno : 0;
@@ -447,12 +447,34 @@ static int set_window(const struct audit *a, bool open)
 
 int audit_start(struct audit *a)
 {
-	return set_window(a, true);
+	return set_window(a, true, false);
+}
+
+int audit_learn(struct audit *a)
+{
+	return set_window(a, true, true);
+}
+
+int audit_learnt(struct audit *a, int (*each)(void *arg, const struct audit_seen *seen), void *arg)
+{
+	struct audit_seen key;
+	int map = -ENOENT, err = 0;
+
+	for (unsigned i = 0; i < AUDIT_PROBES; i++)
+		if (probes[i] == &probe_copies)
+			map = bpf_object__find_map_fd_by_name(a->probe[i].object, "seen");
+	if (map < 0)
+		return -ENOENT;
+	while (!err && !bpf_map_get_next_key(map, NULL, &key)) {
+		bpf_map_delete_elem(map, &key);
+		err = each(arg, &key);
+	}
+	return err;
 }
 
 int audit_stop(struct audit *a)
 {
-	return set_window(a, false);
+	return set_window(a, false, false);
 }
 
 int audit_read(const struct audit *a, struct audit_counts *counts)

@@ -54,6 +54,15 @@ void audit_detach(struct audit *a);
 int audit_start(struct audit *a);
 int audit_stop(struct audit *a);
 
+/*
+ * Open the window in order to learn: connections of components that are no link of the plan are noted,
+ * however short they live. audit_stop ends it. 0 or -errno.
+ */
+int audit_learn(struct audit *a);
+
+/* Call `each` for every connection noted, and forget it. The first error of `each` ends it. */
+int audit_learnt(struct audit *a, int (*each)(void *arg, const struct audit_seen *seen), void *arg);
+
 /* Read all cells: large, so give it memory of your own. 0 or -errno. */
 int audit_read(const struct audit *a, struct audit_counts *counts);
 

@@ -10,6 +10,39 @@
 #define MSG_PEEK 0x2
 #define MSG_SPLICE_PAGES 0x8000000
 
+/* While learning: connections of components that are no link yet. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct audit_seen);
+	__type(value, __u8);
+} seen SEC(".maps");
+
+static __always_inline void learn(const struct sock *sk)
+{
+	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	struct audit_link_key remote = {};
+	struct audit_seen key = {};
+	struct audit_window *w;
+	__u32 zero = 0;
+	__u8 one = 1;
+
+	w = bpf_map_lookup_elem(&window, &zero);
+	if (!w || !w->learning)
+		return;
+	if (family == AF_INET)
+		address4(&remote, BPF_CORE_READ(sk, __sk_common.skc_daddr));
+	else if (family == AF_INET6)
+		BPF_CORE_READ_INTO(&remote.addr, sk, __sk_common.skc_v6_daddr);
+	else
+		return;
+	__builtin_memcpy(key.remote, remote.addr, sizeof(key.remote));
+	key.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	key.tgid = bpf_get_current_pid_tgid() >> 32;
+	key.port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	bpf_map_update_elem(&seen, &key, &one, BPF_ANY);
+}
+
 static __always_inline int on_send(struct sock *sk, int bytes, int flags)
 {
 	struct audit_component *c;
@@ -28,6 +61,7 @@ static __always_inline int on_send(struct sock *sk, int bytes, int flags)
 	l = link_of_socket(sk, &at_server);
 	/* Not a link: a component's own sockets (SK_MSG, Unix). The wake-up has told the segment. */
 	if (!l || l->flags & AUDIT_LINK_DESCRIPTOR) {
+		learn(sk);
 		count(M_COPY_DESCRIPTOR_SEND, c->id, t->did, bytes);
 		return 0;
 	}

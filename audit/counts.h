@@ -97,7 +97,16 @@ struct audit_component {
 /* One switch for all probes: the window in which they count. */
 struct audit_window {
 	__u32 open;
-	__u32 zero;
+	__u32 learning;             /* note connections that belong to no link */
+};
+
+/* Such a connection, from the side of the component that holds it. */
+struct audit_seen {
+	__u32 remote[4];            /* as in audit_link_key */
+	__u32 netns;
+	__u32 tgid;
+	__u16 port;                 /* remote, host order */
+	__u16 zero;
 };
 
 /* Tags that follow a request: on a task… */

@@ -354,13 +354,56 @@ int discover_sample(struct plan *p, const struct discover_options *o)
 		else
 			found += n;
 	}
-	if (!err && !found && s.denied && p->links == 0)
-		err = -EACCES;
 	for (unsigned i = AUDIT_CLIENT + 1; i < p->components; i++)
 		if (!p->component[i].netns && p->component[i].pids)
 			p->component[i].netns = netns_of(p->component[i].pid[0]);
 	sockets_free(&s);
 	return err ? err : found;
+}
+
+/* The process that listens at `addr`:`port` as seen from `netns`; 0 when nobody does. */
+static pid_t listener_at(const struct sockets *s, const struct plan *p, uint32_t netns,
+			 const uint32_t *addr, uint16_t port)
+{
+	pid_t any = 0;
+
+	for (size_t i = 0; i < s->rows; i++) {
+		const struct row *r = &s->row[i];
+
+		if (r->state != TCP_STATE_LISTEN || r->local_port != port ||
+		    (is_loopback(addr) && r->netns != netns))
+			continue;
+		if (!memcmp(r->local, addr, sizeof(r->local)))
+			return holder_of(s, p, r->inode);
+		if (is_any(r->local) && !any)
+			any = holder_of(s, p, r->inode);
+	}
+	return any;
+}
+
+int discover_connection(struct plan *p, const struct discover_options *o, pid_t client, uint32_t netns,
+			const uint32_t *addr, uint16_t port)
+{
+	struct audit_link_key key = { .port = port, .netns = is_loopback(addr) ? netns : 0 };
+	unsigned from = plan_find_pid(p, client), before = p->links;
+	struct sockets s = { 0 };
+	int err = sockets_read(&s, p, o->expand), to;
+	pid_t pid;
+
+	pid = err ? 0 : listener_at(&s, p, netns, addr, port);
+	sockets_free(&s);
+	if (err || !pid || !from)
+		return err;
+	to = (int)plan_find_pid(p, pid);
+	if (!to && o->expand)
+		to = discover_process(p, pid);
+	if (to < 0)
+		return to;
+	if (to <= AUDIT_CLIENT || (unsigned)to == from)
+		return 0;
+	memcpy(key.addr, addr, sizeof(key.addr));
+	err = plan_add_link(p, &key, from, (unsigned)to);
+	return err ? err : (int)(p->links - before);
 }
 
 /* ---- Components ------------------------------------------------------------------------------- */

@@ -16,9 +16,17 @@ struct discover_options {
 
 /*
  * Add what /proc shows now to the plan: links, and with `expand` components. Returns how many links
- * are new, or -errno (-EACCES: other users' processes cannot be looked at).
+ * are new, or -errno. Processes that may not be looked at are passed over.
  */
 int discover_sample(struct plan *p, const struct discover_options *o);
+
+/*
+ * A connection that `client` was seen to make, from network namespace `netns` to `addr`:`port` (as in
+ * audit_link_key): a link, when a component listens there (or, with `expand`, anybody). Returns how many
+ * links are new (0 or 1), or -errno.
+ */
+int discover_connection(struct plan *p, const struct discover_options *o, pid_t client, uint32_t netns,
+			const uint32_t *addr, uint16_t port);
 
 /* Make the process that listens on `port` (in our network namespace) a component. Its id or -errno. */
 int discover_listener(struct plan *p, uint16_t port);

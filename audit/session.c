@@ -16,6 +16,7 @@ enum {
 	WARM_REQUESTS = 300,        /* per thread; connections, caches and branch predictors settle */
 	SAMPLE_MS = 5,              /* how often /proc is looked at while warming up */
 	GRACE_MS = 60,              /* after the last answer: longer than a delayed ACK (40 ms) */
+	LEARN_ROUNDS = 8,           /* each may find the next component of a chain */
 	TURNS = 5,                  /* probes off and on, so many times each */
 	TURN_REQUESTS = 1500,
 };
@@ -79,6 +80,13 @@ static int number(struct session *s)
 				plan_segments(s->plan);
 }
 
+static void mark_usdt(struct plan *p)
+{
+	for (unsigned i = AUDIT_CLIENT + 1; i < p->components; i++)
+		if (p->component[i].pids)
+			p->component[i].usdt = usdt_has(p->component[i].pid[0], "perhop");
+}
+
 /* Warm up; look at the sockets all the while. */
 static int discover(struct session *s, struct client *client, struct client_result *r)
 {
@@ -97,10 +105,46 @@ static int discover(struct session *s, struct client *client, struct client_resu
 		return err;
 	err = discover_sample(s->plan, &s->config->discover);
 	discover_children(s->plan);
-	for (unsigned i = AUDIT_CLIENT + 1; i < s->plan->components; i++)
-		if (s->plan->component[i].pids)
-			s->plan->component[i].usdt = usdt_has(s->plan->component[i].pid[0], "perhop");
+	mark_usdt(s->plan);
 	return err < 0 ? err : number(s);
+}
+
+/* What learning has found. */
+struct lesson {
+	struct session *s;
+	int links;
+};
+
+static int learnt(void *arg, const struct audit_seen *seen)
+{
+	struct lesson *l = arg;
+	int n = discover_connection(l->s->plan, &l->s->config->discover, (pid_t)seen->tgid,
+				    seen->netns, seen->remote, seen->port);
+
+	if (n > 0)
+		l->links += n;
+	return n < 0 ? n : 0;
+}
+
+/* A batch, in which the probes note connections too short-lived for /proc. How many links came of it. */
+static int learn(struct session *s, struct client *client, struct client_result *r)
+{
+	struct lesson lesson = { .s = s };
+	int err = audit_learn(s->audit);
+
+	if (!err)
+		err = batch(s, client, WARM_REQUESTS, s->config->think_us, r);
+	audit_stop(s->audit);
+	if (!err)
+		err = audit_learnt(s->audit, learnt, &lesson);
+	if (err || !lesson.links)
+		return err;
+	discover_children(s->plan);
+	mark_usdt(s->plan);
+	err = number(s);
+	if (!err)
+		err = audit_plan(s->audit, s->plan);
+	return err ? err : lesson.links;
 }
 
 /* ---- Windows ---------------------------------------------------------------------------------- */
@@ -317,8 +361,8 @@ static int perturbation(struct session *s, struct client *client)
 
 /* ---- All of it -------------------------------------------------------------------------------- */
 
-/* Paths of the programs that carry our USDT points, one per file; `binary` ends with NULL. */
-static void find_binaries(const struct session *s, char path[][32], const char **binary)
+/* Paths of the programs that carry our USDT points, one per file; `binary` ends with NULL. How many. */
+static unsigned find_binaries(const struct session *s, char path[][32], const char **binary)
 {
 	const struct plan *p = s->plan;
 	unsigned n = 0;
@@ -335,6 +379,15 @@ static void find_binaries(const struct session *s, char path[][32], const char *
 		n++;
 	}
 	binary[n] = NULL;
+	return n;
+}
+
+static bool more_binaries(const struct session *s)
+{
+	char path[AUDIT_BINARIES][32];
+	const char *binary[AUDIT_BINARIES + 1];
+
+	return find_binaries(s, path, binary) != s->binaries;
 }
 
 /* Load the probes; without them the session goes on with /proc and perf. */
@@ -344,7 +397,7 @@ static int open_probes(struct session *s)
 	const char *binary[AUDIT_BINARIES + 1];
 	int err;
 
-	find_binaries(s, path, binary);
+	s->binaries = find_binaries(s, path, binary);
 	err = audit_open(&s->audit, binary, s->no_probes, sizeof(s->no_probes));
 	if (err) {
 		s->audit = NULL;
@@ -399,6 +452,22 @@ static int prepare(struct session *s, struct client **client, struct placement_s
 	err = discover(s, *client, &r);
 	if (err)
 		return err;
+	*step = "loading the probes";
+	err = open_probes(s);
+	*step = "learning who talks to whom";
+	for (unsigned round = 0; !err && s->audit && round < LEARN_ROUNDS; round++) {
+		err = learn(s, *client, &r);
+		if (!err)
+			break;
+		err = err < 0 ? err : 0;
+	}
+	/* A program found just now may be the first with USDT points. */
+	if (!err && s->audit && more_binaries(s)) {
+		audit_close(s->audit);
+		err = open_probes(s);
+	}
+	if (err)
+		return err;
 	*step = "placing the components on CPUs";
 	s->mode = s->config->polls ? MODE_AS_SCHEDULED : s->config->mode;
 	err = place(placed, s->plan, s->mode);
@@ -408,10 +477,6 @@ static int prepare(struct session *s, struct client **client, struct placement_s
 	}
 	if (err)
 		return err;
-	*step = "loading the probes";
-	err = open_probes(s);
-	if (err)
-		return err;
 	*step = "warming up";
 	return batch(s, *client, WARM_REQUESTS, s->config->think_us, &r);
 }
@@ -419,8 +484,15 @@ static int prepare(struct session *s, struct client **client, struct placement_s
 static void finish(struct session *s, struct client *client, struct placement_saved *placed, int err,
 		   const char *step, char *why, size_t why_bytes)
 {
-	if (err)
+	char missing[400];
+
+	if (err == -ENOENT) {
+		audit_missing(missing, sizeof(missing));
+		snprintf(why, why_bytes, "%s: no connection of a client to any component was seen%s%s",
+			 step, missing[0] ? "; missing: " : "", missing);
+	} else if (err) {
 		snprintf(why, why_bytes, "%s: %s", step, strerror(-err));
+	}
 	place_undo(placed);
 	if (s->audit)
 		audit_detach(s->audit);

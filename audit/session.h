@@ -45,6 +45,7 @@ struct session {
 	struct plan *plan;          /* the caller's */
 	struct audit *audit;        /* NULL: the kernel takes no probes from us; see no_probes */
 	char no_probes[512];
+	unsigned binaries;          /* programs with our USDT points */
 	enum audit_mode mode;       /* as it was done: pollers are left as they are scheduled */
 	unsigned reps;
 	/* [rep][metric][component][segment], dense; per request, idle baseline taken off */

@@ -22,6 +22,7 @@ protobuf-c-compiler build cmd:protoc-c
 libprotobuf-c-dev build pc:libprotobuf-c
 libmnl-dev build pc:libmnl
 libelf-dev build pc:libelf
+systemtap-sdt-dev build file:/usr/include/x86_64-linux-gnu/sys/sdt.h
 zlib1g-dev build pc:zlib
 libbpf-dev bpf pc:libbpf
 clang bpf cmd:clang

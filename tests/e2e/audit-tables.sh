@@ -1,0 +1,49 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Tables 1 and 2 of the SPRIGHT paper, measured: where they must hold, and exactly.
+# shellcheck source=tests/e2e/lib.sh
+. tests/e2e/lib.sh
+# shellcheck source=tests/e2e/audit-lib.sh
+. tests/e2e/audit-lib.sh
+need_probes "audit of Tables 1 and 2"
+
+eq='passed("switches = /proc", "switches = perf", "answers", "attribution")'
+if ! can_run kernel:knative; then
+	skip "Table 1 on kernel:knative" "it cannot run here"
+elif audit "Table 1 on kernel:knative" -d kernel:knative -w echo,length=2; then
+	holds "knative: 1,2,4,4,4 copies, and 4 for the way back" \
+		'row("copies", 1, 2, 3, 4, 5, 6) == [1, 2, 4, 4, 4, 4]'
+	holds "knative: 15 copies as the paper has them, 19 as the slides" \
+		'c("copies", "total") == 15 and c("copies", "slide_total") == 19'
+	holds "knative: 1,2,3,3,3 protocol tasks = 12, and 15" \
+		'row("protocol_tasks", 1, 2, 3, 4, 5, 6) == [1, 2, 3, 3, 3, 3] and c("protocol_tasks", "slide_total") == 15'
+	holds "knative, isolated: 15 context switches, and 19, within 0.1" \
+		'near([c("context_switches", "total"), c("context_switches", "slide_total")], [15, 19])'
+	holds "knative: copies and protocol have no variance over 8 repetitions" \
+		'o["repetitions"] >= 8 and passed("copies: no variance", "protocol: no variance")'
+	holds "knative: a client's request is deserialized once at the ingress, and not serialized" \
+		'c("serializations", 1) == 0 and c("deserializations", 1) == 1'
+	holds "knative: HTTP is serialized 9 and deserialized 10 times up to the broker's last turn, the payload once each" \
+		'c("serializations", "slide_total") == 10 and c("deserializations", "slide_total") == 11'
+	holds "knative: eBPF, /proc and perf count the same switches" "$eq"
+	holds "knative: interrupts are counted and differ from the paper with a reason" \
+		'8 <= c("interrupts", "total") <= 25 and o["counts"]["interrupts"]["total"]["why"]'
+fi
+
+if ! can_run skmsg; then
+	skip "Table 2 on skmsg" "it cannot run here"
+	exit 0
+fi
+if audit "Table 2 on skmsg" -d skmsg -w echo,length=2; then
+	holds "skmsg: nothing is copied, processed or serialized within the chain" \
+		'all(c(q, "within") == 0 for q in ("copies", "protocol_tasks", "serializations", "deserializations"))'
+	holds "skmsg: descriptors are copied, 16 bytes in and out per hop, and counted apart" \
+		'o["components"]["f1"]["descriptor_send"] == {"n": 1.0, "amount": 16.0} == o["components"]["f1"]["descriptor_recv"]'
+	holds "skmsg: eBPF, /proc and perf count the same switches" "$eq"
+fi
+if (($(nproc) < 2)); then
+	skip "skmsg across cores" "one CPU"
+elif audit "skmsg across cores" -d skmsg -w echo,length=2 --mode cross-core; then
+	holds "skmsg: two switches per hop across cores" 'near(row("context_switches", 3, 4), [2, 2])'
+	holds "skmsg: one IPI per hop across cores" 'near(row("interrupts", 3, 4), [1, 1], 0.3)'
+fi
