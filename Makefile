@@ -18,7 +18,7 @@ LDLIBS  += -lmnl -lbpf -lelf -lz -ljansson -lprotobuf-c -lcrypto -lm -ldl
 DEPFLAGS = -MMD -MP
 
 # ---- What there is ------------------------------------------------------------------------------
-SRC     := $(wildcard chain/*.c dataplanes/*.c dataplanes/*/*.c workloads/*.c workloads/*/*.c audit/*.c)
+SRC     := $(wildcard chain/*.c dataplanes/*.c dataplanes/*/*.c dataplanes/*/*/*.c workloads/*.c workloads/*/*.c audit/*.c)
 SRC     := $(filter-out %.bpf.c,$(SRC))
 CLI     := $(wildcard cli/*.c)
 PROTO   := $(wildcard workloads/*/*.proto)
