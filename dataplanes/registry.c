@@ -9,6 +9,7 @@ extern const struct dataplane_ops dataplane_kernel;
 extern const struct dataplane_ops dataplane_skmsg;
 extern const struct dataplane_ops dataplane_uds;
 extern const struct dataplane_ops dataplane_futex;
+extern const struct dataplane_ops dataplane_sure;
 
 const struct dataplane_ops *const dataplanes[] = {
 	&dataplane_null,
@@ -16,5 +17,6 @@ const struct dataplane_ops *const dataplanes[] = {
 	&dataplane_skmsg,
 	&dataplane_uds,
 	&dataplane_futex,
+	&dataplane_sure,
 	NULL,
 };
