@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -37,17 +38,7 @@ static bool has_pkeys(void)
 /* AT_HWCAP2 bit 1: user code may use WRFSBASE, so that it must be undone. */
 static bool has_fsgsbase(void)
 {
-	FILE *f = fopen("/proc/self/auxv", "re");
-	unsigned long pair[2];
-	bool has = false;
-
-	if (!f)
-		return false;
-	while (fread(pair, sizeof(pair), 1, f) == 1)
-		if (pair[0] == 26)
-			has = pair[1] & 2;
-	fclose(f);
-	return has;
+	return getauxval(AT_HWCAP2) & 1u << 1;
 }
 
 int gate_probe(enum gate_mode mode, char *why, size_t why_bytes)
