@@ -21,6 +21,7 @@ int main(void)
 {
 	char why[256];
 
+	printf("\n");          /* the firmware may have left the cursor in a line */
 	if (gate_probe(GATE_MPK, why, sizeof(why))) {
 		say("the_emulated_cpu_has_protection_keys", why);
 	} else {
