@@ -18,7 +18,7 @@ LDLIBS  += -lmnl -lbpf -lelf -lz -ljansson -lprotobuf-c -lcrypto -lm -ldl
 DEPFLAGS = -MMD -MP
 
 # ---- What there is ------------------------------------------------------------------------------
-SRC     := $(wildcard chain/*.c dataplanes/*.c dataplanes/*/*.c workloads/*.c workloads/*/*.c audit/*.c)
+SRC     := $(wildcard chain/*.c dataplanes/*.c dataplanes/*/*.c dataplanes/*/*/*.c workloads/*.c workloads/*/*.c audit/*.c)
 SRC     := $(filter-out %.bpf.c,$(SRC))
 # DPDK is optional: without it `perhop list` shows the dataplane and says what is missing.
 ifeq ($(shell pkg-config --exists libdpdk && echo yes),yes)
@@ -147,8 +147,22 @@ $(B)/tests/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZOBJ)
 	$(call say,FUZZ,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) $(FUZZSAN) $(DEPFLAGS) -o $@ $< $(FUZZOBJ) $(LDFLAGS)
 
+# The hostile functions as the only program of a virtual machine with protection keys. Not on a machine
+# without a static libc: the test is then skipped.
+GUEST   := $(B)/tests/mpk/guest
+GUESTSRC := tests/mpk/guest.c $(wildcard dataplanes/sure/gate*.c) chain/pool.c chain/message.c
+
+$(GUEST): $(GUESTSRC) tests/unit/sure_cases.h $(wildcard dataplanes/sure/*.h chain/*.h)
+	$(call say,GUEST,$@)
+	$(Q)mkdir -p $(@D) && { $(CC) $(CPPFLAGS) $(filter-out -fsanitize=% -fno-sanitize%,$(CFLAGS)) -static -o $@ $(GUESTSRC) || \
+		echo 'no static libc: tests of gate=mpk are left out'; }
+
+.PHONY: check-mpk
+check-mpk: all $(GUEST) ## gate=mpk on an emulated CPU with protection keys (QEMU); part of check
+	@tests/run -b $(B) e2e/sure_mpk
+
 .PHONY: check
-check: all $(UNITBIN) $(FUZZBIN) ## every test: lint, unit, fuzz replays, Python, end to end
+check: all $(UNITBIN) $(FUZZBIN) $(GUEST) ## every test: lint, unit, fuzz replays, Python, end to end
 	@tests/run -b $(B) $(TESTS)
 
 .PHONY: reproduce

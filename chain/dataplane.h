@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "chain/message.h"
 #include "chain/spec.h"
@@ -29,10 +30,13 @@ enum dataplane_flags {
 	DP_ONE_PROCESS = 1 << 4,    /* gateway and all functions in one process */
 	DP_OWN_INGRESS = 1 << 5,    /* brings its own ingress: no perhop gateway is started */
 	DP_INTER_NODE = 1 << 6,
+	DP_SMALL_PAGES = 1 << 7,    /* the pool is of 4 KiB pages: buffers are protected one by one */
+	DP_ZEROED = 1 << 8,         /* the pool gives out buffers without old bytes */
 };
 
 struct deployment;
 struct dataplane_ops;
+struct user_call;
 
 /* One process's place in a deployment: the gateway's or a function instance's. */
 struct endpoint {
@@ -83,6 +87,30 @@ struct dataplane_ops {
 	 */
 	int (*enter)(struct deployment *d, instance_id id);
 
+	/*
+	 * The next three, all optional, are for a dataplane that does not trust the functions it runs.
+	 * They keep user code and the runtime, which share a process, apart.
+	 *
+	 * Child, an instance's only: run body(d, id), the instance's whole life from `enter` on, where
+	 * the dataplane wants it (a stack that functions cannot reach). Returns what body returns.
+	 */
+	int (*live)(struct deployment *d, instance_id id,
+		    int (*body)(struct deployment *d, instance_id id));
+
+	/*
+	 * Child: `bytes` zeroed bytes, 64-byte aligned, for the runtime's own state, which functions
+	 * must not reach. Never freed: it goes with the process. NULL: no memory.
+	 */
+	void *(*reserve)(struct deployment *d, size_t bytes);
+
+	/*
+	 * Child: called in place of user_call_run(c), which it is to do, `m` being the message that a
+	 * handler works on (else NULL). The runtime reads what came out of c, m's header and payload, all
+	 * of them as data that may be hostile. It may also refuse an invocation without running it: then
+	 * it sets c->inv.status, .type and .length with the payload, and c->result to FAIL.
+	 */
+	void (*call)(struct endpoint *ep, struct message *m, struct user_call *c);
+
 	/* Child: connect *ep; set ep->poll_fd, and ep->pool unless DP_SHARED_POOL. 0 or -errno. */
 	int (*attach)(struct endpoint *ep);
 
@@ -117,6 +145,15 @@ struct dataplane_ops {
 
 	void (*detach)(struct endpoint *ep);        /* child, optional; also after a failed attach */
 	void (*teardown)(struct deployment *d);     /* parent: undo setup; also after its failure */
+
+	/*
+	 * Optional: what `spec` promises about functions that misbehave, a sentence for `perhop list` and
+	 * every record; NULL: nothing.
+	 */
+	const char *(*promises)(const struct spec *spec);
+
+	/* Optional: write the dataplane's own series, as Prometheus text, to the gateway's page. */
+	void (*page)(const struct deployment *d, FILE *f);
 
 	/* Optional: add the dataplane's own counters to `report` (a json_t object of jansson). */
 	void (*metrics)(struct deployment *d, void *report);

@@ -278,7 +278,9 @@ static int start_instance(struct deployment *d, instance_id id)
 	if (!pid) {
 		err = d->ops->enter ? d->ops->enter(d, id) : 0;
 		if (!err)
-			err = id == GATEWAY ? gateway_main(d) : instance_main(d, id);
+			err = id == GATEWAY ? gateway_main(d) :
+			      d->ops->live  ? d->ops->live(d, id, instance_main) :
+					      instance_main(d, id);
 		if (err)
 			fprintf(stderr, "perhop: %s: %s%s%s\n", name, strerror(-err),
 				*d->why ? ": " : "", d->why);
@@ -544,7 +546,8 @@ int deploy_start(struct deployment *d, const struct dataplane_ops *ops, const st
 	err = d->wake_fd < 0 ? deploy_error(d, -errno, "eventfd: %s", strerror(errno)) : 0;
 	if (!err && d->flags & DP_SHARED_POOL) {
 		err = pool_create(&d->pool, config->pool_buffers, config->buffer_bytes,
-				  POOL_SHARED | POOL_HUGEPAGES);
+				  POOL_SHARED | (d->flags & DP_SMALL_PAGES ? 0 : POOL_HUGEPAGES) |
+					  (d->flags & DP_ZEROED ? POOL_ZERO : 0));
 		if (err)
 			deploy_error(d, err, "cannot make a pool of %u × %u bytes: %s",
 				     config->pool_buffers, config->buffer_bytes, strerror(-err));

@@ -16,3 +16,19 @@ enum outcome invocation_fail(struct invocation *inv, uint16_t status, const char
 	inv->status = status;
 	return FAIL;
 }
+
+void user_call_run(struct user_call *c)
+{
+	switch (c->what) {
+	case USER_START:
+		c->result = c->fn->start ? c->fn->start(c->inv.state, c->inv.seed) : 0;
+		break;
+	case USER_HANDLE:
+		c->result = c->fn->handle(&c->inv);
+		break;
+	case USER_STOP:
+		if (c->fn->stop)
+			c->fn->stop(c->inv.state);
+		break;
+	}
+}

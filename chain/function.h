@@ -50,6 +50,17 @@ struct function {
 	const void *config;         /* the workload's settings for it, read-only; may be NULL */
 };
 
+/* A piece of user code to be run: what the runtime passes to it and gets back. */
+struct user_call {
+	const struct function *fn;
+	enum { USER_START, USER_HANDLE, USER_STOP } what;
+	int result;                 /* of start: 0 or -errno; of handle: enum outcome */
+	struct invocation inv;      /* start and stop: only `state` and `seed` */
+};
+
+/* Run it here and now. */
+void user_call_run(struct user_call *c);
+
 /* `return invocation_call(inv, FN, STEP, TYPE, LENGTH)`: the arguments are in the payload already. */
 static inline enum outcome invocation_call(struct invocation *inv, function_id callee,
 					   uint16_t step, uint16_t type, uint32_t length)

@@ -156,6 +156,8 @@ char *metrics_page(const struct gateway_metrics *g, const struct deployment *d,
 	single(f, "perhop_pool_refused_total", "counter", "Bad descriptors and frees.",
 	       pool_refused(pool));
 	instances(f, d);
+	if (d->ops->page)
+		d->ops->page(d, f);
 	if (fclose(f)) {
 		free(text);
 		return NULL;

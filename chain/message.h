@@ -67,6 +67,7 @@ struct frame {
 struct message {
 	uint64_t id;                /* given by the gateway; unique within a run */
 	uint64_t sent_ns;           /* CLOCK_MONOTONIC of the last send; 0 unless traced */
+	uint64_t born_ns;           /* CLOCK_MONOTONIC when the gateway sent it; 0 unless a sidecar asks */
 	uint32_t capacity;          /* arena bytes; set by the pool, checked by every receiver */
 	uint32_t length;            /* payload bytes */
 	uint32_t locals;            /* arena bytes taken by locals of all frames */
@@ -79,6 +80,7 @@ struct message {
 	uint8_t position;           /* hops made in a published sequence */
 	uint8_t started;            /* service time of the current invocation has been served */
 	uint32_t token;             /* a dataplane's or gateway's own: index of what waits for it */
+	uint8_t tag[16];            /* who vouches for it: a sidecar's token; else zero */
 	struct frame stack[MESSAGE_DEPTH_MAX];
 	alignas(64) unsigned char arena[];
 };

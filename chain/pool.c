@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -42,6 +43,7 @@ struct pool {
 	uint32_t count, bytes, shift;
 	int fd;
 	unsigned page_kib;
+	bool zero;
 	void *map;
 	size_t map_bytes;
 };
@@ -122,6 +124,7 @@ int pool_create(struct pool **out, uint32_t buffers, uint32_t buffer_bytes, unsi
 	head = (head + 4095) & ~(size_t)4095;
 	p->count = buffers;
 	p->bytes = buffer_bytes;
+	p->zero = flags & POOL_ZERO;
 	p->shift = (uint32_t)__builtin_ctz(buffer_bytes);
 	err = pool_map(p, head + (size_t)buffers * buffer_bytes, flags);
 	if (err) {
@@ -199,6 +202,8 @@ struct message *pool_alloc(struct pool *p, instance_id owner)
 			      memory_order_release);
 	atomic_fetch_add_explicit(&p->header->in_use, 1, memory_order_relaxed);
 	m = pool_at(p, index);
+	if (p->zero)
+		memset(m, 0, p->bytes);
 	message_init(m, p->bytes);
 	return m;
 }
@@ -264,23 +269,27 @@ int pool_undescribe(struct pool *p, const struct descriptor *d, instance_id from
 	return 0;
 }
 
-int pool_accept(struct pool *p, const struct descriptor *d, instance_id self, struct message **out)
+int pool_take(struct pool *p, const struct descriptor *d, instance_id self, struct message **out)
 {
 	uint32_t index = d->offset >> p->shift;
 	uint64_t word;
-	struct message *m;
 
 	if (index >= p->count || d->offset & (p->bytes - 1) || d->target != self ||
-	    d->length < sizeof(*m) || d->length > p->bytes)
+	    d->length < sizeof(**out) || d->length > p->bytes)
 		return refuse(p, -EBADMSG);
 	word = tag_word(d->generation, self, TAG_MOVING);
 	if (!atomic_compare_exchange_strong_explicit(&p->tags[index].word, &word,
 						     tag_word(d->generation, self, TAG_HELD),
 						     memory_order_acq_rel, memory_order_relaxed))
 		return refuse(p, -EBADMSG);
-	*out = m = pool_at(p, index);
+	*out = pool_at(p, index);
+	return 0;
+}
+
+void pool_sound(struct pool *p, const struct descriptor *d, struct message *m)
+{
 	if (d->length == sizeof(*m) + m->length && !message_check(m, p->bytes))
-		return 0;
+		return;
 	/* It is ours but cannot be believed: repair the header, so that it can still be answered. */
 	refuse(p, 0);
 	m->capacity = p->bytes - (uint32_t)sizeof(*m);
@@ -288,7 +297,15 @@ int pool_accept(struct pool *p, const struct descriptor *d, instance_id self, st
 	m->depth = 0;
 	m->function = FUNCTION_NONE;
 	m->status = STATUS_INTERNAL;
-	return 0;
+}
+
+int pool_accept(struct pool *p, const struct descriptor *d, instance_id self, struct message **out)
+{
+	int err = pool_take(p, d, self, out);
+
+	if (!err)
+		pool_sound(p, d, *out);
+	return err;
 }
 
 uint32_t pool_reclaim(struct pool *p, instance_id dead, instance_id heir,
@@ -340,6 +357,39 @@ int pool_fd(const struct pool *p)
 void *pool_base(const struct pool *p)
 {
 	return p->buffers;
+}
+
+size_t pool_head_bytes(const struct pool *p)
+{
+	return (size_t)(p->buffers - (unsigned char *)p->map);
+}
+
+size_t pool_bytes(const struct pool *p)
+{
+	return p->map_bytes;
+}
+
+size_t pool_handle_bytes(void)
+{
+	return sizeof(struct pool);
+}
+
+int pool_move(struct pool **p, void *at, void *handle)
+{
+	struct pool *old = *p, *new = handle;
+	size_t head = pool_head_bytes(old);
+
+	if (mremap(old->map, old->map_bytes, old->map_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, at) ==
+	    MAP_FAILED)
+		return -errno;
+	*new = *old;
+	new->map = at;
+	new->header = at;
+	new->tags = (struct tag *)((char *)at + sizeof(struct pool_header));
+	new->buffers = (unsigned char *)at + head;
+	free(old);
+	*p = new;
+	return 0;
 }
 
 unsigned pool_page_kib(const struct pool *p)

@@ -31,6 +31,7 @@ struct pool;
 enum pool_flags {
 	POOL_SHARED = 1 << 0,       /* memfd, shared by fork; else private to this process */
 	POOL_HUGEPAGES = 1 << 1,    /* take hugepages when there are any, else fall back */
+	POOL_ZERO = 1 << 2,         /* a buffer is all zero when it is given out again */
 };
 
 /*
@@ -68,6 +69,13 @@ int pool_undescribe(struct pool *p, const struct descriptor *d, instance_id from
 int pool_accept(struct pool *p, const struct descriptor *d, instance_id self, struct message **out);
 
 /*
+ * pool_accept in two steps, for who must make the buffer accessible in between: pool_take judges the
+ * descriptor and touches nothing of the buffer; pool_sound judges the header that is in it.
+ */
+int pool_take(struct pool *p, const struct descriptor *d, instance_id self, struct message **out);
+void pool_sound(struct pool *p, const struct descriptor *d, struct message *m);
+
+/*
  * Buffers owned by `dead` belong to `heir` now, and `each` is called for every one. For the gateway,
  * after the supervisor has seen an instance die. Returns how many.
  */
@@ -81,6 +89,15 @@ uint64_t pool_refused(const struct pool *p);        /* descriptors and frees ref
 uint32_t pool_index(const struct pool *p, const struct message *m);
 int pool_fd(const struct pool *p);                  /* its memfd, or -1 for a private pool */
 void *pool_base(const struct pool *p);              /* first buffer */
+size_t pool_head_bytes(const struct pool *p);       /* of the bookkeeping before it: whole pages */
+size_t pool_bytes(const struct pool *p);            /* of the whole mapping */
+
+/*
+ * Move this process's mapping to `at`, which must be pool_bytes of its own address space, and the
+ * handle to `handle`, pool_handle_bytes of memory. The old handle is not to be used again. 0 or -errno.
+ */
+int pool_move(struct pool **p, void *at, void *handle);
+size_t pool_handle_bytes(void);
 unsigned pool_page_kib(const struct pool *p);       /* 4 or 2048: pages that back it */
 
 #endif

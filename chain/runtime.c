@@ -191,7 +191,7 @@ static int call(struct runtime *r, const struct hosted *h, struct message *m,
 {
 	int err;
 
-	if (m->depth == MESSAGE_DEPTH_MAX)
+	if (m->depth >= MESSAGE_DEPTH_MAX)
 		return -EMSGSIZE;
 	m->stack[m->depth++] = (struct frame){
 		.function = (function_id)(h - r->hosted),
@@ -249,45 +249,58 @@ static void leave(struct runtime *r, const struct hosted *h, struct message *m, 
 	}
 }
 
+static void call_user(struct runtime *r, struct message *m, struct user_call *c)
+{
+	if (r->ops->call)
+		r->ops->call(&r->ep, m, c);
+	else
+		user_call_run(c);
+}
+
 /*
  * Run `h` on `m` from `step` until it calls or leaves. A CALL that cannot be sent resumes the caller
  * at once, with the error as its answer; hence the loop.
  */
 static void run(struct runtime *r, const struct hosted *h, struct message *m, uint16_t step)
 {
-	struct invocation inv = { .message = m, .state = h->state, .config = h->fn->config,
-				  .seed = r->d->config.seed };
-	enum outcome outcome;
+	struct user_call c = { .fn = h->fn, .what = USER_HANDLE };
+	struct invocation *inv = &c.inv;
 	int err;
 
 	for (;;) {
-		inv.payload = message_payload(m);
-		inv.length = m->length;
-		inv.room = message_room(m);
-		inv.type = m->type;
-		inv.status = m->status;
-		inv.step = step;
-		inv.topic = m->topic;
-		inv.locals = message_locals(m);
-		outcome = h->fn->handle(&inv);
-		if (inv.length > inv.room) {    /* it has written over its own locals: trust nothing */
-			inv.length = 0;
-			inv.type = TYPE_REASON;
-			inv.status = STATUS_INTERNAL;
-			outcome = FAIL;
+		*inv = (struct invocation){
+			.message = m,
+			.payload = message_payload(m),
+			.length = m->length,
+			.room = message_room(m),
+			.type = m->type,
+			.status = m->status,
+			.step = step,
+			.topic = m->topic,
+			.locals = message_locals(m),
+			.state = h->state,
+			.config = h->fn->config,
+			.seed = r->d->config.seed,
+		};
+		call_user(r, m, &c);
+		if (inv->length > message_room(m)) {    /* over its own locals: trust nothing */
+			inv->length = 0;
+			inv->type = TYPE_REASON;
+			inv->status = STATUS_INTERNAL;
+			c.result = FAIL;
 		}
-		m->length = inv.length;
-		m->type = inv.type;
-		m->status = inv.status;
-		if (outcome != CALL) {
-			leave(r, h, m, outcome);
+		m->length = inv->length;
+		m->type = inv->type;
+		m->status = inv->status;
+		if (c.result != CALL) {
+			leave(r, h, m, (enum outcome)c.result);
 			return;
 		}
-		err = call(r, h, m, &inv);
+		err = call(r, h, m, inv);
 		if (!err)
 			return;
 		set_reason(m, status_of(err), reason_of(err));
-		step = inv.step;
+		step = inv->step;
 	}
 }
 
@@ -531,6 +544,7 @@ static int host(struct runtime *r, function_id f, instance_id id)
 {
 	const struct function *fn = r->d->app->functions[f];
 	struct hosted *h = &r->hosted[f];
+	struct user_call start;
 
 	h->service_ns = r->d->config.service == SERVICE_NONE ? 0 :
 			(uint64_t)((double)fn->service_ns * r->d->config.service_scale);
@@ -541,7 +555,10 @@ static int host(struct runtime *r, function_id f, instance_id id)
 			return -ENOMEM;
 	}
 	h->fn = fn;
-	return fn->start ? fn->start(h->state, seed_of(r, f, id)) : 0;
+	start = (struct user_call){ .fn = fn, .what = USER_START, .inv.state = h->state,
+				    .inv.seed = seed_of(r, f, id) };
+	call_user(r, NULL, &start);
+	return start.result;
 }
 
 static int host_all(struct runtime *r)
@@ -567,10 +584,18 @@ static int watch(struct runtime *r, int fd, uint32_t events, void *data)
 	return epoll_ctl(r->epfd, EPOLL_CTL_ADD, fd, &e) ? -errno : 0;
 }
 
+/* Memory for the runtime's own state, out of a function's reach if the dataplane cares. */
+static void *reserve(struct deployment *d, instance_id self, size_t n, size_t bytes)
+{
+	if (d->ops->reserve && self != GATEWAY)
+		return d->ops->reserve(d, n * bytes);
+	return calloc(n, bytes);
+}
+
 int runtime_open(struct runtime **out, struct deployment *d, instance_id self,
 		 const struct runtime_guest *guest)
 {
-	struct runtime *r = calloc(1, sizeof(*r));
+	struct runtime *r = reserve(d, self, 1, sizeof(*r));
 	int err;
 
 	if (!r)
@@ -587,8 +612,8 @@ int runtime_open(struct runtime **out, struct deployment *d, instance_id self,
 	}
 	r->concurrency = d->config.concurrency;
 	r->wait_size = d->config.pool_buffers;
-	r->timers = calloc(r->concurrency + 1, sizeof(*r->timers));
-	r->waiting = calloc(r->wait_size, sizeof(struct message *));
+	r->timers = reserve(d, self, r->concurrency + 1, sizeof(*r->timers));
+	r->waiting = reserve(d, self, r->wait_size, sizeof(struct message *));
 	signal(SIGTERM, on_term);
 	prctl(PR_SET_TIMERSLACK, 1);            /* service times are sub-millisecond */
 	err = -ENOMEM;
@@ -598,10 +623,10 @@ int runtime_open(struct runtime **out, struct deployment *d, instance_id self,
 	err = -errno;
 	if (r->epfd < 0)
 		goto out;
-	err = host_all(r);
+	err = d->ops->attach(&r->ep);
 	if (err)
 		goto out;
-	err = d->ops->attach(&r->ep);
+	err = host_all(r);
 	if (err)
 		goto out;
 	if (r->ep.poll_fd >= 0)
@@ -621,15 +646,20 @@ void runtime_close(struct runtime *r)
 {
 	if (!r)
 		return;
-	if (r->ops->detach)
-		r->ops->detach(&r->ep);
 	for (function_id f = 0; f < FUNCTION_MAX; f++) {
-		if (r->hosted[f].fn && r->hosted[f].fn->stop)
-			r->hosted[f].fn->stop(r->hosted[f].state);
+		struct user_call stop = { .fn = r->hosted[f].fn, .what = USER_STOP,
+					  .inv.state = r->hosted[f].state };
+
+		if (stop.fn)
+			call_user(r, NULL, &stop);
 		free(r->hosted[f].state);
 	}
+	if (r->ops->detach)
+		r->ops->detach(&r->ep);
 	if (r->epfd >= 0)
 		close(r->epfd);
+	if (r->ops->reserve && r->ep.self != GATEWAY)
+		return;
 	free(r->timers);
 	free(r->waiting);
 	free(r);

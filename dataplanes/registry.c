@@ -10,6 +10,7 @@ extern const struct dataplane_ops dataplane_skmsg;
 extern const struct dataplane_ops dataplane_dpdk;
 extern const struct dataplane_ops dataplane_uds;
 extern const struct dataplane_ops dataplane_futex;
+extern const struct dataplane_ops dataplane_sure;
 
 const struct dataplane_ops *const dataplanes[] = {
 	&dataplane_null,
@@ -18,5 +19,6 @@ const struct dataplane_ops *const dataplanes[] = {
 	&dataplane_dpdk,
 	&dataplane_uds,
 	&dataplane_futex,
+	&dataplane_sure,
 	NULL,
 };
