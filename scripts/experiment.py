@@ -7,6 +7,16 @@
     [profile.NAME] duration_s, warmup_s, reps, points, systems of smoke, quick and paper
     [profile.NAME.POINT]  what this profile changes at that point
 
+Most cells are `perhop run`; `args` adds arguments to it that have no key here. Another sub-command is
+declared by `command`, in [experiment] for all cells or in any other section for some of them:
+
+    command = audit -d {dataplane} -w {workload} --reps 4 --seed {seed} --no-cost
+    duration_s = 12         what it should take, for the plan; it is given up GRACE_S later
+
+--json is added. Names in braces are the cell's settings. Each line of JSON that it prints goes into the
+`output` of the cell's one record, see results/output.schema.json. `dataplane` and `workload` may then be
+left out. Exit 0: valid; 1: kept but invalid; anything else: skipped, with the program's last words.
+
 A folder of paper-figs/ with such a file is an experiment; nothing else has to know of it.
 """
 from __future__ import annotations
@@ -16,6 +26,7 @@ import hashlib
 import json
 import random
 import re
+import shlex
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Mapping, Sequence
@@ -24,6 +35,9 @@ PROFILES = ("smoke", "quick", "paper")
 NAME = re.compile(r"^[a-z0-9][a-z0-9.-]{0,47}$")
 THINK = re.compile(r"^\d+(:\d+)?$")
 CELL_MAX = 20000
+OVERHEAD_S = 2.0            # deploy and stop, per cell, until the first cells tell better
+# Seconds for all runs of a profile; drawing and the report take the rest of the 2 and 20 minutes.
+LIMITS: Mapping[str, float] = {"smoke": 90.0, "quick": 1080.0}
 
 # Key of a point -> how `perhop run` takes it. Values are checked by _settings.
 FLAGS: Mapping[str, str] = {
@@ -64,6 +78,8 @@ class Cell:
     dataplane: str
     workload: str
     settings: Mapping[str, str] = field(hash=False)
+    command: tuple[str, ...] = ()       # of another sub-command than run; () is run
+    args: tuple[str, ...] = ()          # more arguments for run
 
     @property
     def label(self) -> str:
@@ -73,11 +89,21 @@ class Cell:
     @property
     def load_s(self) -> float:
         """Seconds that the run lasts by its own account: idle part, warm-up and measured part."""
-        return sum(float(self.settings.get(k, 0)) for k in ("idle_s", "warmup_s", "duration_s"))
+        parts = ("duration_s",) if self.command else ("idle_s", "warmup_s", "duration_s")
+        return sum(float(self.settings.get(k, 0)) for k in parts)
+
+    @property
+    def cost_s(self) -> float:
+        """Seconds to plan with: the load and what goes with it."""
+        return self.load_s + OVERHEAD_S
 
     def arguments(self, seed: int) -> list[str]:
-        """Arguments of `perhop run`. The seed depends on the repetition alone: systems see the same
+        """Arguments of `perhop`. The seed depends on the repetition alone: systems see the same
         requests, repetitions see different ones."""
+        number = str(seed * 1000 + self.rep)
+        if self.command:
+            args = [number if word == "{seed}" else word for word in self.command]
+            return args if "--json" in args else [*args, "--json"]
         args = ["run", "-d", self.dataplane, "-w", self.workload]
         for key, flag in FLAGS.items():
             if key in self.settings:
@@ -86,7 +112,7 @@ class Cell:
             args += ["--arrivals", self.settings["model"]]
         if self.settings["keep_alive"] == "no":
             args.append("--close")
-        return args + ["--reps", "1", "--seed", str(seed * 1000 + self.rep), "--label", self.label, "--json"]
+        return args + ["--reps", "1", "--seed", number, "--label", self.label, *self.args, "--json"]
 
 
 @dataclass(frozen=True)
@@ -103,6 +129,7 @@ class Experiment:
     points: Mapping[str, Mapping[str, str]]
     profiles: Mapping[str, Mapping[str, str]]
     overrides: Mapping[tuple[str, str], Mapping[str, str]]
+    command: str = ""           # of cells whose sections name none; "": run
 
     @property
     def name(self) -> str:
@@ -125,18 +152,42 @@ class Experiment:
         out = []
         for point in _words(chosen.get("points", "")) or list(self.points):
             for system in _words(chosen.get("systems", "")) or list(self.systems):
-                merged = {**DEFAULTS, **_loads(chosen), **self.points[point], **self.systems[system],
+                merged = {**DEFAULTS, "command": self.command, "workload": self.workload, **_loads(chosen),
+                          **self.points[point], **self.systems[system],
                           **self.overrides.get((profile, point), {})}
-                workload = merged.get("workload", self.workload)
-                settings = _settings(merged, f"{self.name}: {system} at {point}")
-                if settings["model"] != "closed":
-                    for key in ("think_ms", "spawn_per_sec"):
-                        settings.pop(key, None)
-                    if "rate" not in settings:
-                        raise ConfError(f"{self.name}: point {point}: an open loop needs a rate")
-                for rep in range(int(settings.pop("reps"))):
-                    out.append(Cell(self.name, system, point, rep, merged["dataplane"], workload, settings))
+                out += self._repeated(system, point, merged)
         return out
+
+    def _repeated(self, system: str, point: str, merged: Mapping[str, str]) -> list[Cell]:
+        """All repetitions of one cell. ConfError when its settings do not fit each other."""
+        where = f"{self.name}: {system} at {point}"
+        settings = _settings(merged, where)
+        reps = int(settings.pop("reps"))
+        dataplane, workload = merged.get("dataplane", ""), merged["workload"]
+        command = merged["command"] if merged["command"] != "run" else ""
+        if not command and not (dataplane and workload):
+            raise ConfError(f"{where}: no {'workload' if dataplane else 'dataplane'}")
+        if settings["model"] != "closed":
+            for key in ("think_ms", "spawn_per_sec"):
+                settings.pop(key, None)
+            if "rate" not in settings:
+                raise ConfError(f"{self.name}: point {point}: an open loop needs a rate")
+        values = {**settings, "dataplane": dataplane, "workload": workload}
+        words, args = (_fill(text, values, where) for text in (command, merged.get("args", "")))
+        return [Cell(self.name, system, point, rep, dataplane, workload, settings, words, args)
+                for rep in range(reps)]
+
+
+def _fill(text: str, values: Mapping[str, str], where: str) -> tuple[str, ...]:
+    """Split as a shell would; {NAME} becomes a setting of the cell, {seed} is filled in at the run."""
+    def value(match: re.Match[str]) -> str:
+        if match[1] != "seed" and not values.get(match[1]):
+            raise ConfError(f"{where}: {match[0]} in '{text}' is no setting of this cell")
+        return values.get(match[1], match[0])
+    try:
+        return tuple(re.sub(r"\{([a-z_]+)\}", value, word) for word in shlex.split(text))
+    except ValueError as error:
+        raise ConfError(f"{where}: '{text}': {error}") from error
 
 
 def _words(text: str) -> list[str]:
@@ -183,7 +234,8 @@ def read(folder: Path) -> Experiment:
         raise ConfError(f"{path}: no [experiment] section")
     groups: dict[str, dict[str, dict[str, str]]] = {"system": {}, "point": {}, "profile": {}}
     overrides: dict[tuple[str, str], dict[str, str]] = {}
-    known = {*FLAGS, *DEFAULTS, "title", "name", "dataplane", "workload", "points", "systems"}
+    known = {*FLAGS, *DEFAULTS, "title", "name", "dataplane", "workload", "points", "systems", "command",
+             "args"}
     for section in parser.sections():
         kind, _, name = section.partition(".")
         body = dict(parser[section])
@@ -211,9 +263,6 @@ def _checked(folder: Path, top: Mapping[str, str], groups: Mapping[str, dict[str
     for kind in ("system", "point", "profile"):
         if not groups[kind]:
             raise ConfError(f"{path}: no [{kind}.…] section")
-    for name, body in systems.items():
-        if "dataplane" not in body:
-            raise ConfError(f"{path}: [system.{name}]: no dataplane")
     for name, body in profiles.items():
         if name not in PROFILES:
             raise ConfError(f"{path}: [profile.{name}]: profiles are {', '.join(PROFILES)}")
@@ -226,13 +275,12 @@ def _checked(folder: Path, top: Mapping[str, str], groups: Mapping[str, dict[str
             raise ConfError(f"{path}: [profile.{profile}.{point}]: no such profile or point")
     experiment = Experiment(folder, top.get("title", folder.name), tuple(_words(top.get("artifact", ""))),
                             top.get("workload", ""), top.get("baseline", next(iter(systems))),
-                            top.get("headline", next(iter(points))), systems, points, profiles, overrides)
+                            top.get("headline", next(iter(points))), systems, points, profiles, overrides,
+                            top.get("command", ""))
     if experiment.baseline not in systems or experiment.headline not in points:
         raise ConfError(f"{path}: [experiment]: baseline and headline must name a system and a point")
     for profile in profiles:
-        for cell in experiment.cells(profile):
-            if not cell.workload:
-                raise ConfError(f"{path}: {cell.system} at {cell.point}: no workload")
+        experiment.cells(profile)       # for its errors
     return experiment
 
 
@@ -258,11 +306,40 @@ class Plan:
     seed: int
     cells: tuple[Cell, ...]
     hash: str
+    left_out: tuple[str, ...] = ()      # what did not fit into the profile's time, a phrase each
 
     def as_json(self) -> dict[str, Any]:
         """For plan.json."""
         return {"hash": self.hash, "profile": self.profile, "seed": self.seed,
-                "cells": [{"label": c.label, **asdict(c)} for c in self.cells]}
+                "left_out": list(self.left_out), "cells": [{"label": c.label, **asdict(c)} for c in self.cells]}
+
+
+def fit(experiments: Sequence[Experiment], profile: str) -> tuple[list[Cell], tuple[str, ...]]:
+    """The cells that fit into the profile's time, and what is left out.
+
+    A load point is taken for all its systems or not at all. The headline point of every experiment
+    comes first, then every point once, then the further repetitions; among equals the shortest.
+    """
+    groups: dict[tuple[int, bool, str, str], list[Cell]] = {}
+    for experiment in experiments:
+        for cell in experiment.cells(profile):
+            key = (cell.rep, cell.point != experiment.headline, experiment.name, cell.point)
+            groups.setdefault(key, []).append(cell)
+    room = LIMITS.get(profile, float("inf"))
+    taken: list[Cell] = []
+    lost: dict[tuple[str, str], list[int]] = {}
+    for key, cells in sorted(groups.items(), key=lambda g: (g[0][:2], sum(c.cost_s for c in g[1]), g[0])):
+        cost = sum(c.cost_s for c in cells)
+        if cost <= room:
+            room -= cost
+            taken += cells
+        else:
+            lost.setdefault(key[2:], []).append(key[0])
+    reps = {key[2:]: sum(k[2:] == key[2:] for k in groups) for key in groups}
+    return taken, tuple(
+        f"{name} at {point}" + (f": {len(gone)} of {reps[name, point]} repetitions"
+                                if len(gone) < reps[name, point] else "")
+        for (name, point), gone in sorted(lost.items()))
 
 
 def make_plan(experiments: Sequence[Experiment], profile: str, seed: int, program: str) -> Plan:
@@ -273,9 +350,9 @@ def make_plan(experiments: Sequence[Experiment], profile: str, seed: int, progra
     """
     rng = random.Random(seed)
     rounds: dict[int, list[Cell]] = {}
-    for experiment in experiments:
-        for cell in experiment.cells(profile):
-            rounds.setdefault(cell.rep, []).append(cell)
+    fitting, left_out = fit(experiments, profile)
+    for cell in fitting:
+        rounds.setdefault(cell.rep, []).append(cell)
     order: list[Cell] = []
     for rep in sorted(rounds):
         rng.shuffle(rounds[rep])
@@ -283,4 +360,4 @@ def make_plan(experiments: Sequence[Experiment], profile: str, seed: int, progra
     if len(order) > CELL_MAX:
         raise ConfError(f"{len(order)} runs planned; the limit is {CELL_MAX}")
     text = json.dumps([profile, seed, program, [asdict(c) for c in order]], sort_keys=True)
-    return Plan(profile, seed, tuple(order), hashlib.sha256(text.encode()).hexdigest()[:16])
+    return Plan(profile, seed, tuple(order), hashlib.sha256(text.encode()).hexdigest()[:16], left_out)

@@ -12,7 +12,8 @@ from typing import Any, Iterable, Mapping, Sequence
 import jsonschema
 
 ROOT = Path(__file__).resolve().parent.parent
-SCHEMA = ROOT / "results" / "schema.json"
+# kind of a record -> its schema. "output" wraps what a sub-command other than `perhop run` printed.
+SCHEMAS = {"run": ROOT / "results" / "schema.json", "output": ROOT / "results" / "output.schema.json"}
 LINE_MAX = 64 << 20     # bytes; a record with full histograms and series is below 1 MB
 
 Record = dict[str, Any]
@@ -30,15 +31,15 @@ class Loaded:
     duplicates: int = 0                                 # lines whose run_id was there before: ignored
 
 
-@lru_cache(maxsize=1)
-def schema() -> Mapping[str, Any]:
-    """The record schema."""
-    return json.loads(SCHEMA.read_text(encoding="utf-8"))
+@lru_cache(maxsize=None)
+def schema(kind: str = "run") -> Mapping[str, Any]:
+    """The schema of a kind of record."""
+    return json.loads(SCHEMAS[kind].read_text(encoding="utf-8"))
 
 
-@lru_cache(maxsize=1)
-def _validator() -> jsonschema.Draft202012Validator:
-    return jsonschema.Draft202012Validator(schema())
+@lru_cache(maxsize=None)
+def _validator(kind: str) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(schema(kind))
 
 
 def _no_constant(name: str) -> float:
@@ -64,7 +65,8 @@ def check(record: Any) -> None:
         expected = schema()["properties"]["schema_version"]["const"]
         if version != expected:
             raise ValueError(f"schema_version is {version!r}, this perhop reads {expected}")
-    errors = sorted(_validator().iter_errors(record), key=lambda e: len(e.path), reverse=True)
+    kind = record.get("kind") if isinstance(record, dict) else None
+    errors = sorted(_validator(kind if kind in SCHEMAS else "run").iter_errors(record), key=lambda e: len(e.path), reverse=True)
     if errors:
         first = errors[0]
         where = "/".join(str(p) for p in first.absolute_path) or "record"
@@ -175,6 +177,11 @@ def skipped_record(base: Mapping[str, Any], reason: str) -> Record:
     record.update(base)
     check(record)
     return record
+
+
+def is_run(record: Mapping[str, Any]) -> bool:
+    """Whether `perhop run` made it, so that it has RPS, latency and the rest."""
+    return record["kind"] == "run"
 
 
 def run_ids(records: Sequence[Record]) -> tuple[str, ...]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The experiment runner: the one module of scripts/ that starts a program, `perhop run`.
+"""The experiment runner: the one module of scripts/ that starts perhop.
 
 It runs the cells of a plan one after another, appends each record to records.jsonl (flushed to the
 disk before the next cell starts), and can be stopped at any point: a run with the same plan goes on
@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import Any, Callable, Mapping
 
 import records as rec
-from experiment import Cell, Plan
+from experiment import OVERHEAD_S, Cell, Plan
 
-OVERHEAD_S = 2.0            # deploy and stop, per cell, until the first cells tell better
 GRACE_S = 60.0              # beyond its load time, before a cell is given up
 STOP_S = 10.0               # between SIGTERM and SIGKILL
 STEAL_LIMIT = 1.0           # percent of all CPU time
@@ -58,6 +57,7 @@ class Runner:
     unavailable: Mapping[str, str] = field(default_factory=dict)    # dataplane spec -> reason
     overheads: list[float] = field(default_factory=list)            # seconds, per cell that ran
     patience_s: float = 0.0                                         # left for waiting
+    limit_s: float | None = None        # what has not begun then is recorded as skipped; None: no limit
 
     @property
     def records(self) -> Path:
@@ -79,11 +79,14 @@ class Runner:
         left = [c for c in self.plan.cells if c.label not in there]
         progress = Progress(len(self.plan.cells), len(self.plan.cells) - len(left))
         self.patience_s = QUIET_SHARE * self.expected_s(left)
+        began = time.monotonic()
         for index, cell in enumerate(left):
             progress.now = cell.label
             progress.left_s = self.expected_s(left[index:])
             self.show(progress)
-            record = self._cell(cell)
+            late = self.limit_s is not None and time.monotonic() - began > self.limit_s
+            record = skip(cell, self.plan.seed, f"the {self.limit_s:.0f} s for all runs of the {self.plan.profile} "
+                          "profile were over") if late else self._cell(cell)
             try:
                 rec.append(self.records, record)
             except OSError as error:
@@ -113,11 +116,15 @@ class Runner:
         self.overheads.append(max(0.0, time.monotonic() - started - cell.load_s))
         steal = steal_percent(before, cpu_times())
         try:
-            record = last_record(out)
+            if cell.command:
+                record = output_record(cell, self.plan.seed, out, status, time.monotonic() - started)
+            else:
+                record = last_record(out)
+                record["label"], record["rep"] = cell.label, cell.rep
         except ValueError as error:
             said = self._last_words()
-            return skip(cell, self.plan.seed, f"perhop run gave no record ({status}): {said or error}")
-        record["label"], record["rep"] = cell.label, cell.rep
+            what = cell.command[0] if cell.command else "run"
+            return skip(cell, self.plan.seed, f"perhop {what} gave no record ({status}): {said or error}")
         if steal > STEAL_LIMIT:
             record["marks"].append(f"steal: {steal:.1f} % of CPU time was stolen by the hypervisor")
         if busy > BUSY_LIMIT:
@@ -179,8 +186,42 @@ def last_record(out: str) -> rec.Record:
     return rec.parse(lines[0])
 
 
+def output_base(cell: Cell, seed: int) -> rec.Record:
+    """What is known of a cell with a `command` before it runs."""
+    return {"schema_version": 1, "kind": "output", "run_id": "out-" + secrets.token_hex(8), "label": cell.label,
+            "time": now(), "dataplane": cell.dataplane or None, "workload": cell.workload or None,
+            "rep": cell.rep, "seed": seed * 1000 + cell.rep, "command": cell.arguments(seed), "elapsed_s": None,
+            "output": None, "valid": False, "invalid_reasons": [], "skipped": None, "marks": [], "host": None}
+
+
+def output_record(cell: Cell, seed: int, out: str, status: str, elapsed_s: float) -> rec.Record:
+    """The record of a cell with a `command` from what it printed: JSON objects, one a line. ValueError
+    with a sentence when there is none, or when the exit status says that it could not measure."""
+    lines = [line for line in out.splitlines() if line.strip()]
+    if not lines:
+        raise ValueError("it printed nothing; runner.log has its messages")
+    if status not in ("exit 0", "exit 1"):
+        raise ValueError("what it printed is not used")
+    output = [json.loads(line) for line in lines]
+    record = output_base(cell, seed)
+    first = output[0] if isinstance(output[0], dict) else {}
+    record.update(elapsed_s=round(elapsed_s, 3), output=output, valid=status == "exit 0",
+                  host=first.get("host"),
+                  invalid_reasons=[] if status == "exit 0" else
+                  [f"perhop {cell.command[0]} ended with exit 1: a check of its own failed"])
+    rec.check(record)
+    return record
+
+
+def now() -> str:
+    """The time as records have it."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def skip(cell: Cell, seed: int, reason: str) -> rec.Record:
     """The record of a cell that did not run."""
+    if cell.command:
+        return {**output_base(cell, seed), "run_id": "skip-" + secrets.token_hex(8), "skipped": reason}
     s = cell.settings
     name = cell.dataplane.split(",")[0]
     open_loop = s["model"] != "closed"
@@ -193,7 +234,7 @@ def skip(cell: Cell, seed: int, reason: str) -> rec.Record:
             "timeout_s": None}
     return rec.skipped_record({
         "run_id": "skip-" + secrets.token_hex(8), "label": cell.label,
-        "time": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "time": now(),
         "dataplane": name, "dataplane_options": options_of(cell.dataplane),
         "workload": cell.workload.split(",")[0], "workload_options": options_of(cell.workload),
         "load": load, "concurrency": int(s["users"]), "rep": cell.rep, "seed": seed * 1000 + cell.rep,
