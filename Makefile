@@ -14,7 +14,7 @@ OPT     ?= -O2 -g
 CFLAGS  += -std=gnu11 $(OPT) -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes \
            -Wmissing-prototypes -Wvla -fno-strict-aliasing -fstack-protector-strong
 CPPFLAGS += -D_GNU_SOURCE -I. -I$(B)
-LDLIBS  += -lmnl -lbpf -lelf -lz -ljansson -lprotobuf-c -lcrypto -lm -ldl
+LDLIBS  += -lmnl -lbpf -lelf -lz -ljansson -lprotobuf-c -lcrypto -lturbojpeg -lsqlite3 -lm -ldl
 DEPFLAGS = -MMD -MP
 
 # ---- What there is ------------------------------------------------------------------------------
