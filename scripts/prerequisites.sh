@@ -21,6 +21,8 @@ libssl-dev build pc:libcrypto
 protobuf-c-compiler build cmd:protoc-c
 libprotobuf-c-dev build pc:libprotobuf-c
 libmnl-dev build pc:libmnl
+libturbojpeg0-dev build pc:libturbojpeg
+libsqlite3-dev build pc:sqlite3
 libelf-dev build pc:libelf
 zlib1g-dev build pc:zlib
 libbpf-dev bpf pc:libbpf
