@@ -14,7 +14,7 @@ OPT     ?= -O2 -g
 CFLAGS  += -std=gnu11 $(OPT) -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes \
            -Wmissing-prototypes -Wvla -fno-strict-aliasing -fstack-protector-strong
 CPPFLAGS += -D_GNU_SOURCE -I. -I$(B)
-LDLIBS  += -lmnl -lbpf -lelf -lz -ljansson -lprotobuf-c -lcrypto -lm -ldl
+LDLIBS  += -lmnl -lbpf -lelf -lz -ljansson -lprotobuf-c -lcrypto -lturbojpeg -lsqlite3 -lm -ldl
 DEPFLAGS = -MMD -MP
 
 # ---- What there is ------------------------------------------------------------------------------
@@ -137,15 +137,18 @@ FUZZBIN := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
 # Fuzz targets see everything through the sanitizers, whatever the rest is built with.
 FUZZSAN := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZOBJ := $(patsubst %.c,$(B)/fuzz/%.o,$(wildcard chain/http*.c) chain/gateway_front.c \
-	chain/gateway_in.c chain/gateway_out.c chain/message.c chain/pool.c tests/fuzz/standalone.c)
+	chain/gateway_in.c chain/gateway_out.c chain/message.c chain/pool.c tests/fuzz/standalone.c \
+	workloads/parking/recognise.c workloads/parking/font.c workloads/parking/sighting.c)
+FUZZOBJ += $(B)/workloads/parking/parking.pb-c.o
 
-$(B)/fuzz/%.o: %.c
+$(B)/fuzz/%.o: %.c | $(PBC)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) $(FUZZSAN) $(DEPFLAGS) -c -o $@ $<
 
 $(B)/tests/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZOBJ)
 	$(call say,FUZZ,$<)
-	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) $(FUZZSAN) $(DEPFLAGS) -o $@ $< $(FUZZOBJ) $(LDFLAGS)
+	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) $(FUZZSAN) $(DEPFLAGS) -o $@ $< $(FUZZOBJ) $(LDFLAGS) \
+		-lturbojpeg -lprotobuf-c
 
 # The hostile functions as the only program of a virtual machine with protection keys. Not on a machine
 # without a static libc: the test is then skipped.

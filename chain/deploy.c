@@ -537,7 +537,9 @@ int deploy_start(struct deployment *d, const struct dataplane_ops *ops, const st
 	d->config.restart = false;      /* who dies before the barrier opens is a failed start */
 	d->flags = dataplane_flags(ops, spec);
 	d->listen_fd = d->wake_fd = d->lifeline_fd = d->pidns_fd = d->home_pidns_fd = -1;
-	err = make_board(d);
+	err = app->prepare ? app->prepare(app, d->why, sizeof(d->why)) : 0;
+	if (!err)
+		err = make_board(d);
 	if (!err)
 		err = open_listener(d);
 	if (err)

@@ -5,7 +5,8 @@
  * A function never sees how its messages travel. It gets an invocation, reads the payload, and says
  * what is to happen next:
  *
- *     FORWARD  the next function of this topic's sequence (DFR), or the client after the last one
+ *     FORWARD  the next function of this topic's sequence (DFR), or the client after the last one;
+ *              a branch passes over inv->skip functions
  *     CALL     ask another function, and be resumed at `step` with its answer in the payload
  *     RETURN   answer the caller (the same as REPLY when there is none)
  *     REPLY    answer the client
@@ -31,6 +32,7 @@ struct invocation {
 	uint16_t status;            /* of the answer just received; set it with RETURN, REPLY, FAIL */
 	uint16_t step;              /* 0 on entry, else what the last CALL asked for */
 	uint16_t topic;
+	uint16_t skip;              /* 0; with FORWARD: functions of the sequence to pass over */
 	function_id callee;         /* set by invocation_call */
 	void *locals;               /* function.locals bytes, zero on entry, kept across CALLs */
 	void *state;                /* this instance's, made by function.start */

@@ -4,17 +4,17 @@
 #include "chain/route.h"
 
 function_id route_next(const struct board *b, uint16_t topic, function_id current,
-		       unsigned position)
+		       unsigned position, unsigned skip)
 {
 	uint32_t length;
 
 	if (topic >= b->topics)
 		return FUNCTION_NONE;
 	length = atomic_load_explicit(&b->sequence[topic].length, memory_order_acquire);
-	if (length > SEQUENCE_MAX || position + 1 >= length ||
+	if (length > SEQUENCE_MAX || skip >= SEQUENCE_MAX || position + skip + 1 >= length ||
 	    b->sequence[topic].function[position] != current)
 		return FUNCTION_NONE;
-	return b->sequence[topic].function[position + 1];
+	return b->sequence[topic].function[position + skip + 1];
 }
 
 int route_update(struct board *b, uint16_t topic, const function_id *sequence, unsigned length)

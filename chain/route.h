@@ -61,9 +61,12 @@ struct board {
 	struct instance_line line[INSTANCE_MAX];
 };
 
-/* Where FORWARD from `current` leads: the next function, or FUNCTION_NONE: reply to the client. */
+/*
+ * Where FORWARD from `current` leads, passing over `skip` functions: the next function, or
+ * FUNCTION_NONE: reply to the client.
+ */
 function_id route_next(const struct board *b, uint16_t topic, function_id current,
-		       unsigned position);
+		       unsigned position, unsigned skip);
 
 /* Replace the sequence of `topic` while requests run; in-flight ones may see either. 0 or -EINVAL. */
 int route_update(struct board *b, uint16_t topic, const function_id *sequence, unsigned length);

@@ -208,8 +208,11 @@ static int call(struct runtime *r, const struct hosted *h, struct message *m,
 	return err;
 }
 
-/* The invocation is over: pass the message on as `outcome` says. */
-static void leave(struct runtime *r, const struct hosted *h, struct message *m, enum outcome outcome)
+/*
+ * The invocation is over: pass the message on as `outcome` says; FORWARD passes over `skip` functions.
+ */
+static void leave(struct runtime *r, const struct hosted *h, struct message *m, enum outcome outcome,
+		  unsigned skip)
 {
 	function_id next;
 	int err;
@@ -219,13 +222,13 @@ static void leave(struct runtime *r, const struct hosted *h, struct message *m, 
 	atomic_fetch_add_explicit(&r->board->line[h->instance].handled, 1, memory_order_relaxed);
 	switch (outcome) {
 	case FORWARD:
-		next = route_next(r->board, m->topic, (function_id)(h - r->hosted), m->position);
+		next = route_next(r->board, m->topic, (function_id)(h - r->hosted), m->position, skip);
 		if (next == FUNCTION_NONE) {
 			send_reply(r, m);
 			return;
 		}
 		m->function = next;
-		m->position++;
+		m->position += 1 + skip;
 		m->kind = MESSAGE_INVOKE;
 		err = runtime_dispatch(r, m);
 		if (!err)
@@ -293,7 +296,7 @@ static void run(struct runtime *r, const struct hosted *h, struct message *m, ui
 		m->type = inv->type;
 		m->status = inv->status;
 		if (c.result != CALL) {
-			leave(r, h, m, (enum outcome)c.result);
+			leave(r, h, m, (enum outcome)c.result, inv->skip);
 			return;
 		}
 		err = call(r, h, m, inv);

@@ -56,6 +56,11 @@ struct application {
 	const struct codec *codec;
 	const struct user_model *users;
 	void *private;              /* the workload's own, freed by release */
+	/*
+	 * Optional: what the functions share and each deployment begins anew (a database). Called in
+	 * the parent before a deployment forks anything. 0, or -errno with a sentence in `why`.
+	 */
+	int (*prepare)(const struct application *app, char *why, size_t why_bytes);
 };
 
 struct workload {

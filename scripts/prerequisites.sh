@@ -21,6 +21,8 @@ libssl-dev build pc:libcrypto
 protobuf-c-compiler build cmd:protoc-c
 libprotobuf-c-dev build pc:libprotobuf-c
 libmnl-dev build pc:libmnl
+libturbojpeg0-dev build pc:libturbojpeg
+libsqlite3-dev build pc:sqlite3
 libelf-dev build pc:libelf
 systemtap-sdt-dev build file:/usr/include/x86_64-linux-gnu/sys/sdt.h
 zlib1g-dev build pc:zlib

@@ -6,9 +6,11 @@
 
 extern const struct workload workload_boutique;
 extern const struct workload workload_echo;
+extern const struct workload workload_parking;
 
 const struct workload *const workloads[] = {
 	&workload_boutique,
 	&workload_echo,
+	&workload_parking,
 	NULL,
 };

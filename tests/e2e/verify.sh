@@ -30,3 +30,4 @@ agree echo -n 100
 agree boutique -n 300 --seed 1
 agree boutique -n 100 --seed 2
 agree boutique:ch1 -n 20
+agree parking -n 100

@@ -155,9 +155,10 @@ static inline void driver_interpret(struct driver *d)
 			step = f.step;
 			continue;
 		}
-		if (outcome == FORWARD && m->position + 1u < chain->length) {
+		if (outcome == FORWARD && m->position + 1u + inv.skip < chain->length) {
 			driver_hop(d);
-			driver_enter(d, chain->sequence[++m->position]);
+			m->position += 1 + inv.skip;
+			driver_enter(d, chain->sequence[m->position]);
 			step = 0;
 			continue;
 		}

@@ -37,11 +37,11 @@ static void a_sequence_may_visit_a_function_again_and_leave_it_elsewhere(void **
 
 	(void)state;
 	assert_int_equal(route_update(b, 0, ch1, 5), 0);
-	assert_int_equal(route_next(b, 0, 0, 0), 1);
-	assert_int_equal(route_next(b, 0, 1, 1), 0);
-	assert_int_equal(route_next(b, 0, 0, 2), 0);
-	assert_int_equal(route_next(b, 0, 0, 3), 2);
-	assert_int_equal(route_next(b, 0, 2, 4), FUNCTION_NONE);
+	assert_int_equal(route_next(b, 0, 0, 0, 0), 1);
+	assert_int_equal(route_next(b, 0, 1, 1, 0), 0);
+	assert_int_equal(route_next(b, 0, 0, 2, 0), 0);
+	assert_int_equal(route_next(b, 0, 0, 3, 0), 2);
+	assert_int_equal(route_next(b, 0, 2, 4, 0), FUNCTION_NONE);
 }
 
 static void a_position_that_does_not_fit_its_function_leads_nowhere(void **state)
@@ -51,9 +51,9 @@ static void a_position_that_does_not_fit_its_function_leads_nowhere(void **state
 
 	(void)state;
 	assert_int_equal(route_update(b, 0, seq, 2), 0);
-	assert_int_equal(route_next(b, 0, 1, 0), FUNCTION_NONE);
-	assert_int_equal(route_next(b, 0, 0, 250), FUNCTION_NONE);
-	assert_int_equal(route_next(b, 9, 0, 0), FUNCTION_NONE);
+	assert_int_equal(route_next(b, 0, 1, 0, 0), FUNCTION_NONE);
+	assert_int_equal(route_next(b, 0, 0, 250, 0), FUNCTION_NONE);
+	assert_int_equal(route_next(b, 9, 0, 0, 0), FUNCTION_NONE);
 	assert_int_equal(route_update(b, 0, seq, 0), -EINVAL);
 	assert_int_equal(route_update(b, 0, (function_id[]){ 7 }, 1), -EINVAL);
 	assert_int_equal(route_update(b, TOPIC_MAX, seq, 2), -EINVAL);
