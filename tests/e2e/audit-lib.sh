@@ -47,6 +47,18 @@ PY
 	if [[ ${out%%$'\n'*} == True ]]; then ok "$1"; else not_ok "$1" "$2: ${out//$'\n'/; }"; fi
 }
 
+# valid NAME: does the record satisfy the schema?
+valid() {
+	local out
+	out=$(/usr/bin/python3 - "$record" 2>&1 <<'PY'
+import json, sys, jsonschema
+with open("results/audit-schema.json") as s, open(sys.argv[1]) as f:
+    jsonschema.validate(json.loads(f.readline()), json.load(s))
+PY
+	)
+	if [[ -z $out ]]; then ok "$1"; else not_ok "$1" "$(tail -n 5 <<<"$out" | tr '\n' ' ')"; fi
+}
+
 # A port that nobody listens on.
 free_port() {
 	/usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
