@@ -24,10 +24,10 @@ if ! timeout 20 bash -c "$(declare -f traced); traced -e 'BEGIN { exit(); }'" >"
 fi
 
 a=$(free_port) b=$(free_port)
-nginx_start back "$b" '' && nginx_start front "$a" "$b" || {
+if ! nginx_start back "$b" '' || ! nginx_start front "$a" "$b"; then
 	skip "$name" "nginx did not start"
 	exit 0
-}
+fi
 back=${started[0]} front=${started[1]}
 audit "$name" --port "$a" --pid "front=$front,back=$back" --reps 2 || exit 0
 

@@ -22,10 +22,10 @@ serve_on() {
 
 a=$(free_port) b=$(free_port) c=$(free_port)
 serve_on "$c"
-nginx_start ingress "$a" "$b" && nginx_start broker "$b" "$c" || {
+if ! nginx_start ingress "$a" "$b" || ! nginx_start broker "$b" "$c"; then
 	skip "nginx to nginx to HTTP" "nginx did not start: $(cat "$scratch"/*/log 2>/dev/null | tail -n 1)"
 	exit 0
-}
+fi
 curl -s -o /dev/null "http://127.0.0.1:$a/"
 if audit "nginx to nginx to HTTP" --port "$a"; then
 	valid "foreign chain: the record satisfies the schema"

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # scratch is lib.sh's
 # What the audit's tests share. Read after lib.sh.
 
 # Can eBPF programs be loaded and attached here at all? Else skip $1 and end.
