@@ -195,8 +195,9 @@ def bars(records: Sequence[Record], folder: Path) -> None:
                         label="published total" if y == 0 else None)
         # A poller's yields are switches, too, but of no request: they would hide all else.
         polite = [v for v, r in zip(left, records) if r["mode"] == "isolated"]
-        ax.set_xlim(0, 1.08 * max(polite + [1]))
-        ax.set_title(title.replace("# of ", ""))
+        papers = [r["counts"][q]["total"]["published"] or 0 for r in records]
+        ax.set_xlim(0, 1.08 * max(polite + papers + [1]))
+        ax.set_title(title.replace("# of ", "").replace(" processing", ""))
         ax.grid(axis="y", visible=False)
     axes[0].set_yticks(range(len(records)), names)
     axes[0].invert_yaxis()
@@ -224,7 +225,7 @@ def curve(records: Sequence[Record], folder: Path) -> None:
                             alpha=0.2, lw=0)
         ax.set_xscale("log", base=2)
         ax.set_ylim(bottom=0)
-        ax.set_title(title.replace("# of ", ""))
+        ax.set_title(title.replace("# of ", "").replace(" processing", ""))
         ax.set_xlabel("concurrency")
     handles, labels = axes[0].get_legend_handles_labels()
     style.legend_above(fig, handles, labels)
