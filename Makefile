@@ -191,6 +191,12 @@ doctor: all ## what this machine offers, what is missing, how to get it
 install-deps: ## install what is missing (Debian, root), or say how
 	@scripts/prerequisites.sh
 
+AUDIT_OUT ?= results/runs/audit
+.PHONY: audit-tables
+audit-tables: all ## Tables 1 and 2, measured on every dataplane, into AUDIT_OUT
+	$(PYTHON) paper-figs/table1-2-audit/tables.py measure -o $(AUDIT_OUT) --perhop $(PERHOP) --profile $(PROFILE)
+	$(PYTHON) paper-figs/table1-2-audit/tables.py draw $(AUDIT_OUT)
+
 .PHONY: lint
 lint: ## shellcheck and pyflakes; clang-tidy and cppcheck where they are installed
 	@tests/run -b $(B) lint

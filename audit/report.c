@@ -98,6 +98,20 @@ static bool why_serde(const struct session *s, enum quantity q, unsigned segment
 	return true;
 }
 
+/* Does any segment of a column differ from the published one? */
+static bool segments_differ(const struct session *s, const struct report_subject *subject,
+			    enum quantity q, enum column c)
+{
+	for (unsigned g = 1; g < s->segments; g++) {
+		double paper = published(subject->table, q, s->plan->segment[g].number, 0);
+
+		if (column_has(c, (int)s->plan->segment[g].class) && !isnan(paper) &&
+		    fabs(estimate_segment(s, q, g).mean - paper) > SAME)
+			return true;
+	}
+	return false;
+}
+
 void report_why(const struct session *s, const struct report_subject *subject, enum quantity q,
 		unsigned segment, enum column c, char *out, size_t room)
 {
@@ -107,8 +121,13 @@ void report_why(const struct session *s, const struct report_subject *subject, e
 
 	out[0] = '\0';
 	gap = e.mean - paper;
-	if (isnan(paper) || fabs(gap) <= SAME)
+	if (isnan(paper))
 		return;
+	if (fabs(gap) <= SAME) {
+		if (!segment && segments_differ(s, subject, q, c))
+			snprintf(out, room, "the sum agrees, but the segments in it do not");
+		return;
+	}
 	user = metric_column(s, M_COPY_USER, segment, c);
 	if (q == QUANTITY_INTERRUPTS)
 		snprintf(out, room, "the paper does not say what it counts; here it is NET_RX runs, one of "
@@ -427,7 +446,7 @@ static json_t *cell_json(const struct session *s, const struct report_subject *s
 	return json_pack("{s:o, s:[o,o], s:o, s:o, s:o, s:s}", "mean", number(e.mean), "ci99",
 			 number(e.lo), number(e.hi), "cv", number(e.cv), "published", number(paper),
 			 "verdict", isnan(paper) ? json_null() :
-			 json_string(fabs(e.mean - paper) <= SAME ? "reproduced" : "differs"),
+			 json_string(why[0] ? "differs" : "reproduced"),
 			 "why", why);
 }
 

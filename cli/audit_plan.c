@@ -66,8 +66,7 @@ enum published_table published_for(const struct deployment *d)
 		return PUBLISHED_NONE;
 	if (!strcmp(d->spec.name, "kernel") && !strcmp(d->spec.mode, "knative"))
 		return PUBLISHED_TABLE1;
-	return d->flags & DP_SHARED_POOL && !(d->flags & DP_ONE_PROCESS) ? PUBLISHED_TABLE2 :
-									   PUBLISHED_NONE;
+	return strcmp(d->spec.name, "skmsg") ? PUBLISHED_NONE : PUBLISHED_TABLE2;
 }
 
 /* ---- Processes that run already --------------------------------------------------------------- */

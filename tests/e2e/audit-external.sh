@@ -22,12 +22,13 @@ serve_on() {
 
 a=$(free_port) b=$(free_port) c=$(free_port)
 serve_on "$c"
-nginx_start ingress "$a" "$b" && nginx_start broker "$b" "$c" || {
+if ! nginx_start ingress "$a" "$b" || ! nginx_start broker "$b" "$c"; then
 	skip "nginx to nginx to HTTP" "nginx did not start: $(cat "$scratch"/*/log 2>/dev/null | tail -n 1)"
 	exit 0
-}
+fi
 curl -s -o /dev/null "http://127.0.0.1:$a/"
 if audit "nginx to nginx to HTTP" --port "$a"; then
+	valid "foreign chain: the record satisfies the schema"
 	holds "foreign chain: six segments, found from the entry port alone" 'len(o["segments"]) == 6'
 	holds "foreign chain: 1,2,2 copies to the function, 2,2,1 back" \
 		'row("copies", 1, 2, 3, 4, 5, 6) == [1, 2, 2, 2, 2, 1]'

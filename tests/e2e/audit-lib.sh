@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # scratch is lib.sh's
 # What the audit's tests share. Read after lib.sh.
 
 # Can eBPF programs be loaded and attached here at all? Else skip $1 and end.
@@ -45,6 +46,18 @@ print("#", [x for x in o["checks"] if x["verdict"] == "fail"])
 PY
 	)
 	if [[ ${out%%$'\n'*} == True ]]; then ok "$1"; else not_ok "$1" "$2: ${out//$'\n'/; }"; fi
+}
+
+# valid NAME: does the record satisfy the schema?
+valid() {
+	local out
+	out=$(/usr/bin/python3 - "$record" 2>&1 <<'PY'
+import json, sys, jsonschema
+with open("results/audit-schema.json") as s, open(sys.argv[1]) as f:
+    jsonschema.validate(json.loads(f.readline()), json.load(s))
+PY
+	)
+	if [[ -z $out ]]; then ok "$1"; else not_ok "$1" "$(tail -n 5 <<<"$out" | tr '\n' ' ')"; fi
 }
 
 # A port that nobody listens on.

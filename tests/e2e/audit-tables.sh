@@ -39,6 +39,7 @@ if audit "Table 2 on skmsg" -d skmsg -w echo,length=2; then
 		'all(c(q, "within") == 0 for q in ("copies", "protocol_tasks", "serializations", "deserializations"))'
 	holds "skmsg: descriptors are copied, 16 bytes in and out per hop, and counted apart" \
 		'o["components"]["f1"]["descriptor_send"] == {"n": 1.0, "amount": 16.0} == o["components"]["f1"]["descriptor_recv"]'
+	valid "skmsg: the record satisfies the schema"
 	holds "skmsg: eBPF, /proc and perf count the same switches" "$eq"
 fi
 if (($(nproc) < 2)); then
