@@ -41,6 +41,8 @@ struct http_head {
 	unsigned minor;             /* HTTP/1.minor: 0 or 1 */
 	struct slice target, path, query;   /* requests; query without '?', may be empty */
 	struct slice host, cookie, content_type, location, set_cookie;
+	struct slice event;         /* from the first to the last CloudEvents field (Ce-…): lines
+				     * of the head, others may be among them; empty: there are none */
 	/* Fields of the dataplanes' own protocol, see dataplanes/kernel/README.md. */
 	struct slice x_type, x_topic, x_position, x_status, x_outcome;
 	uint64_t content_length;    /* valid when !chunked */
@@ -97,7 +99,9 @@ struct http_part {
 struct http_request {
 	uint16_t method;
 	uint16_t reserved;
-	struct http_part path, query, cookie, content_type, host, body;
+	struct http_part path, query, cookie, content_type, host;
+	struct http_part event;     /* whole "Ce-…: value\r\n" lines (CloudEvents, binary mode) */
+	struct http_part body;
 	char data[];
 };
 

@@ -363,6 +363,12 @@ static int take_field(struct parse *p, const char *name, size_t n, struct slice 
 	struct http_head *h = p->h;
 	const char first = (char)(name[0] | 0x20);
 
+	if (first == 'c' && n > 3 && name[1] != 'o' && http_name_is(name, "ce-", 3)) {
+		if (!h->event.at)
+			h->event.at = name;
+		h->event.length = (size_t)(p->at - h->event.at);
+		return 1;
+	}
 #define IS(lower) (n == sizeof(lower) - 1 && http_name_is(name, lower, sizeof(lower) - 1))
 	switch (n) {
 	case 4:

@@ -3,7 +3,7 @@
  * Requests and responses as payloads: a header of offsets, then the parts, each with a NUL behind
  * it.
  *
- *     struct http_request | path \0 query \0 cookie \0 content type \0 host \0 body \0
+ *     struct http_request | path \0 query \0 cookie \0 content type \0 host \0 event \0 body \0
  *     struct http_response | content type \0 fields \0 body \0
  *
  * Both come from other processes: whoever reads one checks it first.
@@ -35,6 +35,44 @@ static bool put(char *base, size_t room, size_t *used, struct http_part *part, s
 	return true;
 }
 
+static bool of_event(struct slice name)
+{
+	return name.length > 3 && http_name_is(name.at, "ce-", 3);
+}
+
+/* Append "name: value\r\n" at *used; false when it does not fit. */
+static bool put_line(char *base, size_t room, size_t *used, struct slice name, struct slice value)
+{
+	const size_t line = name.length + value.length + 4;
+	char *at = base + *used;
+
+	if (line > room - *used)
+		return false;
+	memcpy(at, name.at, name.length);
+	memcpy(at + name.length, ": ", 2);
+	memcpy(at + name.length + 2, value.at, value.length);
+	memcpy(at + line - 2, "\r\n", 2);
+	*used += line;
+	return true;
+}
+
+/* The CloudEvents fields of `lines`, and a NUL. */
+static bool put_event(char *base, size_t room, size_t *used, struct http_part *part,
+		      struct slice lines)
+{
+	struct slice name, value;
+
+	part->offset = (uint32_t)*used;
+	while (lines.length && http_field_next(&lines, &name, &value))
+		if (of_event(name) && !put_line(base, room, used, name, value))
+			return false;
+	if (*used >= room)
+		return false;
+	part->length = (uint32_t)(*used - part->offset);
+	base[(*used)++] = '\0';
+	return true;
+}
+
 ssize_t http_request_build(void *out, size_t room, const struct http_head *h, const char *body,
 			   size_t body_length)
 {
@@ -51,7 +89,8 @@ ssize_t http_request_build(void *out, size_t room, const struct http_head *h, co
 	    !put(out, room, &used, &r->query, h->query) ||
 	    !put(out, room, &used, &r->cookie, h->cookie) ||
 	    !put(out, room, &used, &r->content_type, h->content_type) ||
-	    !put(out, room, &used, &r->host, h->host))
+	    !put(out, room, &used, &r->host, h->host) ||
+	    !put_event(out, room, &used, &r->event, h->event))
 		return -EMSGSIZE;
 	if (used >= room || body_length > room - used - 1)
 		return -EMSGSIZE;
@@ -92,7 +131,10 @@ int http_request_check(const struct http_request *r, size_t length)
 	if (h.method < HTTP_GET || h.method > HTTP_PATCH ||
 	    !sound(r, sizeof(h), length, h.path) || !sound(r, sizeof(h), length, h.query) ||
 	    !sound(r, sizeof(h), length, h.cookie) || !sound(r, sizeof(h), length, h.host) ||
-	    !sound(r, sizeof(h), length, h.content_type) || !sound(r, sizeof(h), length, h.body))
+	    !sound(r, sizeof(h), length, h.content_type) ||
+	    !sound(r, sizeof(h), length, h.event) || !sound(r, sizeof(h), length, h.body))
+		return -EBADMSG;
+	if (!http_fields_sound((const char *)r + h.event.offset, h.event.length))
 		return -EBADMSG;
 	if (!is_text((const char *)r + h.path.offset, h.path.length) ||
 	    !is_text((const char *)r + h.query.offset, h.query.length) ||
@@ -270,7 +312,6 @@ ssize_t http_response_build(void *out, size_t room, const struct http_head *h, c
 	struct slice fields = http_fields(head, h->head_bytes), name, value;
 	struct http_response *r = out;
 	size_t used = sizeof(*r);
-	char *at;
 
 	if (room > UINT32_MAX)
 		room = UINT32_MAX;
@@ -282,18 +323,8 @@ ssize_t http_response_build(void *out, size_t room, const struct http_head *h, c
 		return -EMSGSIZE;
 	r->fields.offset = (uint32_t)used;
 	while (http_field_next(&fields, &name, &value)) {
-		const size_t line = name.length + value.length + 4;
-
-		if (!for_client(name))
-			continue;
-		if (line > room - used)
+		if (for_client(name) && !put_line(out, room, &used, name, value))
 			return -EMSGSIZE;
-		at = (char *)out + used;
-		memcpy(at, name.at, name.length);
-		memcpy(at + name.length, ": ", 2);
-		memcpy(at + name.length + 2, value.at, value.length);
-		memcpy(at + line - 2, "\r\n", 2);
-		used += line;
 	}
 	r->fields.length = (uint32_t)(used - r->fields.offset);
 	if (used >= room)

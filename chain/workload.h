@@ -29,6 +29,9 @@ struct user_request {
 	const struct application *app;      /* whose user it is; set by the generator */
 	bool more;                  /* no think time after the answer: the next request belongs to
 				     * the same action (a redirect, the next click at once) */
+	uint64_t due_ns;            /* a replayed trace: when the next request is due, from the
+				     * user's first one; 0: after a think time. Ignored, like think
+				     * times, in a run without them */
 };
 
 /*

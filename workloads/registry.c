@@ -6,11 +6,13 @@
 
 extern const struct workload workload_boutique;
 extern const struct workload workload_echo;
+extern const struct workload workload_motion;
 extern const struct workload workload_parking;
 
 const struct workload *const workloads[] = {
 	&workload_boutique,
 	&workload_echo,
+	&workload_motion,
 	&workload_parking,
 	NULL,
 };

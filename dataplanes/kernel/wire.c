@@ -104,6 +104,17 @@ static bool add_client_field(char *out, size_t room, size_t *used, const char *n
 	return true;
 }
 
+/* Append whole lines; false when they do not fit. */
+static bool add_lines(char *out, size_t room, size_t *used, struct slice lines)
+{
+	if (*used + lines.length + 1 > room)
+		return false;
+	memcpy(out + *used, lines.at, lines.length);
+	*used += lines.length;
+	out[*used] = '\0';
+	return true;
+}
+
 /* The head of a TYPE_HTTP_REQUEST as the client wrote it, less what functions never see. */
 static ssize_t client_head(char *out, size_t room, const struct message *m, const char *extra,
 			   struct slice *body)
@@ -130,7 +141,8 @@ static ssize_t client_head(char *out, size_t room, const struct message *m, cons
 	if (!add_client_field(fields, sizeof(fields), &used, "Cookie: ",
 			      part(r, m->length, r->cookie)) ||
 	    !add_client_field(fields, sizeof(fields), &used, "Content-Type: ",
-			      part(r, m->length, r->content_type)))
+			      part(r, m->length, r->content_type)) ||
+	    !add_lines(fields, sizeof(fields), &used, part(r, m->length, r->event)))
 		return -EMSGSIZE;
 	*body = part(r, m->length, r->body);
 	/* The host is NUL-terminated: http_request_check has seen to it. */

@@ -86,9 +86,10 @@ static void took(const struct park *p, const function_id *chain, unsigned length
 
 static struct ledger ledger_of(struct park *p)
 {
+	static const char get[] = "GET /ledger HTTP/1.1\r\nHost: p\r\n\r\n";
 	struct ledger l = { 0 };
 
-	driver_request(&p->d, "GET /ledger HTTP/1.1\r\nHost: p\r\n\r\n", 35);
+	driver_request(&p->d, get, strlen(get));
 	assert_int_equal(p->d.status, 200);
 	assert_int_equal(sscanf(p->d.body, "{\"charges\":%" SCNu64 ",\"cents\":%" SCNu64
 				",\"vehicles\":%" SCNu64 ",\"digest\":\"%" SCNx64 "\"}",

@@ -368,6 +368,7 @@ static int compose(struct loadgen *g, uint32_t i)
 	u->request_bytes = (uint32_t)(rq.length + close_bytes);
 	u->chain = (uint16_t)rq.chain;
 	u->more = rq.more;
+	u->due_ns = g->config->think_hi_ms ? rq.due_ns : 0;
 	u->head = !memcmp(rq.out, "HEAD", 4);
 	u->repeatable = u->head || !memcmp(rq.out, "GET ", 4);
 	return 0;
@@ -380,6 +381,8 @@ void client_begin(struct loadgen *g, uint32_t i, uint64_t intended, uint64_t now
 
 	if (!client_may_begin(g))
 		return;
+	if (!u->first_ns)
+		u->first_ns = intended;
 	r = compose(g, i);
 	if (r) {
 		loadgen_fail(g, r, "the user model could not write a request: %s", strerror(-r));

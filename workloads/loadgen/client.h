@@ -44,6 +44,7 @@ struct user {
 	char *request;              /* kept until answered: it may go in parts, or twice */
 	uint64_t random, think_random;      /* the model's stream, and ours for think times */
 	uint64_t intended_ns, sent_ns, deadline_ns;
+	uint64_t first_ns, due_ns;  /* user_request.due_ns and what it counts from; 0: none */
 	uint32_t conn;              /* or NOBODY */
 	uint32_t request_bytes, request_room, sent;
 	uint32_t before, after;     /* in the list of deadlines */

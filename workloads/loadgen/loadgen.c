@@ -144,6 +144,17 @@ void loadgen_next(struct loadgen *g, uint32_t i, uint64_t now)
 {
 	uint64_t pause = backoff(&g->users[i]), think;
 
+	if (g->config->arrivals == ARRIVALS_CLOSED && g->users[i].due_ns) {
+		/* A trace does not wait: what is late keeps the start that was intended. */
+		uint64_t due = g->users[i].first_ns + g->users[i].due_ns;
+
+		if (due <= now && !pause) {
+			client_begin(g, i, due, now);
+			return;
+		}
+		timers_add(&g->timers, due > now + pause ? due : now + pause, i);
+		return;
+	}
 	if (g->config->arrivals == ARRIVALS_CLOSED) {
 		think = g->users[i].more ? 0 : draw_think(g, i);
 		if (think > pause)

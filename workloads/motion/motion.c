@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The workload `motion`: chain, options, and the replay of its trace. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "chain/clock.h"
+#include "workloads/motion/motion.h"
+
+static const struct function sensor = {
+	.name = "sensor", .service_ns = 1000000,        /* §4.1: 1 ms */
+	.handle = sensor_handle,
+};
+
+static const struct function actuator = {
+	.name = "actuator", .service_ns = 1000000,      /* §4.1: 1 ms */
+	.state_bytes = sizeof(struct actuator_state), .single = 1, .handle = actuator_handle,
+};
+
+static const struct function *const functions[MOTION_FUNCTIONS] = {
+	[SENSOR] = &sensor, [ACTUATOR] = &actuator,
+};
+
+static const function_id sequence[] = { SENSOR, ACTUATOR };
+static const struct chain chain = { "motion", "/motion", sequence, 2 };
+
+/* ---- Users ------------------------------------------------------------------------------------ */
+
+/* When event `n` of an endless replay is due, ms of the trace. */
+static uint64_t at_of(const struct trace *t, uint64_t n)
+{
+	return n / t->count * t->length_ms + t->events[n % t->count].at_ms;
+}
+
+int motion_next(void *user, uint64_t *random, struct user_request *rq)
+{
+	const struct motion_app *app = rq->app ? rq->app->private : NULL;
+	struct motion_user *u = user;
+	const struct trace_event *e;
+	char data[64], event[512];
+	int n, body;
+
+	if (!app)
+		return -EINVAL;
+	e = &app->trace.events[u->sent % app->trace.count];
+	snprintf(u->id, sizeof(u->id), "%016" PRIx64, random_next(random));
+	body = snprintf(data, sizeof(data), "{\"motion\":\"%s\",\"at\":%" PRIu64 "}",
+			e->on ? "on" : "off", at_of(&app->trace, u->sent));
+	if (app->structured) {
+		body = snprintf(event, sizeof(event), "{\"specversion\":\"1.0\",\"id\":\"%s\","
+				"\"source\":\"/sensor/%u\",\"type\":\"org.perhop.motion\","
+				"\"datacontenttype\":\"application/json\",\"data\":%s}", u->id,
+				e->sensor, data);
+		n = snprintf(rq->out, rq->room, "POST /motion HTTP/1.1\r\nHost: motion\r\n"
+			     "Content-Type: application/cloudevents+json\r\n"
+			     "Content-Length: %d\r\n\r\n%s", body, event);
+	} else {
+		n = snprintf(rq->out, rq->room, "POST /motion HTTP/1.1\r\nHost: motion\r\n"
+			     "Ce-Specversion: 1.0\r\nCe-Id: %s\r\nCe-Source: /sensor/%u\r\n"
+			     "Ce-Type: org.perhop.motion\r\nContent-Type: application/json\r\n"
+			     "Content-Length: %d\r\n\r\n%s", u->id, e->sensor, body, data);
+	}
+	if (n < 0 || (size_t)n >= rq->room)
+		return -EMSGSIZE;
+	rq->length = (size_t)n;
+	u->sent++;
+	/* Of the first event due at 0 too: a due time of 0 would mean none. */
+	rq->due_ns = 1 + (uint64_t)((double)(at_of(&app->trace, u->sent) * NS_PER_MS) / app->scale);
+	return 0;
+}
+
+/* A success is the answer to the event that was sent. */
+void motion_response(void *user, const char *head, size_t head_length, const char *body,
+		     size_t body_length, unsigned status, bool *ok)
+{
+	const struct motion_user *u = user;
+	char expected[EVENT_ID_BYTES + 16];
+	int n = snprintf(expected, sizeof(expected), "{\"id\":\"%s\",", u->id);
+
+	(void)head;
+	(void)head_length;
+	*ok = status == 200 && body_length > (size_t)n && !memcmp(body, expected, (size_t)n);
+}
+
+/* ---- The workload ----------------------------------------------------------------------------- */
+
+static const struct option_spec options[] = {
+	{ "event", "binary|structured", "binary", "content mode of the CloudEvents that users send" },
+	{ "trace", "TEXT", "", "file of the MERL dataset (SENSOR START_MS END_MS) to replay; else "
+	  "one is drawn" },
+	{ "minutes", "1..1440", "60", "length of the trace that is drawn" },
+	{ "draw", "1..1000000", "1", "its seed" },
+	{ "scale", "1..100000", "1", "replay so many times as fast (with --think model)" },
+	{ 0 },
+};
+
+static void release(struct application *app)
+{
+	struct motion_app *m = app->private;
+
+	if (m)
+		trace_free(&m->trace);
+	free(m);
+	app->private = NULL;
+}
+
+/* Think time as the offered ceiling needs it: the mean distance of two events, replayed. */
+static struct user_model users_of(const struct motion_app *m)
+{
+	double gap = (double)m->trace.length_ms / (double)m->trace.count / m->scale;
+	unsigned ms = gap < 1 ? 1 : gap > 3600e3 ? 3600000 : (unsigned)gap;
+
+	return (struct user_model){ .user_bytes = sizeof(struct motion_user), .next = motion_next,
+				    .response = motion_response, .think_lo_ms = ms,
+				    .think_hi_ms = ms, .requests_per_action = ms / gap };
+}
+
+static int configure(struct application *app, char *why, size_t why_bytes)
+{
+	const char *path = spec_value(&app->spec, options, "trace");
+	struct motion_app *m = calloc(1, sizeof(*m));
+	int err;
+
+	app->private = m;
+	if (!m) {
+		snprintf(why, why_bytes, "out of memory");
+		return -ENOMEM;
+	}
+	m->scale = (double)spec_number(&app->spec, options, "scale");
+	m->structured = !strcmp(spec_value(&app->spec, options, "event"), "structured");
+	if (*path) {
+		err = trace_load(&m->trace, path, why, why_bytes);
+	} else {
+		err = trace_synthesize(&m->trace, (uint64_t)spec_number(&app->spec, options, "draw"),
+				       (uint64_t)spec_number(&app->spec, options, "minutes") *
+				       60000);
+		if (err)
+			snprintf(why, why_bytes, "out of memory");
+	}
+	if (err) {
+		release(app);
+		return err;
+	}
+	m->users = users_of(m);
+	app->functions = functions;
+	app->n_functions = MOTION_FUNCTIONS;
+	app->chains = &chain;
+	app->n_chains = 1;
+	app->codec = &motion_codec;
+	app->users = &m->users;
+	return 0;
+}
+
+const struct workload workload_motion = {
+	.name = "motion",
+	.summary = "motion detectors switch lights: CloudEvents, a replayed trace (SPRIGHT §4.1)",
+	.modes = "",
+	.options = options,
+	.configure = configure,
+	.release = release,
+};
