@@ -3,12 +3,17 @@
 
 A folder of paper-figs/ may hold
     plot.py      draw(records, out_dir) -> list of (file stem, caption); writes stem.pdf, .png, .svg
-    verdicts.py  judge(records, reference) -> list of Verdict
-Both get only the records of their experiment.
+    plot.gp      the same by gnuplot, for machines without matplotlib: gets data=points.dat and stem=
+    verdicts.py  judge(records, reference) -> list of Verdict; and, where the common tables do not fit,
+                 tables(records) -> list of (heading, Table), the first of which goes to the report's head
+All get only the records of their experiment.
 """
 from __future__ import annotations
 
 import importlib.util
+import re
+import shutil
+import subprocess
 import sys
 import traceback
 from dataclasses import dataclass, field
@@ -18,6 +23,8 @@ from typing import Sequence
 
 from experiment import Experiment
 from records import Record, select
+from sweeps import write_points
+from tables import Table
 from verdicts import Verdict, reference
 
 
@@ -29,6 +36,7 @@ class Drawn:
     records: list[Record]
     figures: list[tuple[Path, str]] = field(default_factory=list)      # SVG, caption
     verdicts: list[Verdict] = field(default_factory=list)
+    tables: list[tuple[str, Table]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
@@ -46,23 +54,53 @@ def load_module(path: Path) -> ModuleType:
     return module
 
 
-def draw(experiment: Experiment, records: Sequence[Record], out: Path) -> Drawn:
-    """Draw the figures of one experiment into `out` and judge its numbers. Never raises Exception."""
+def have_matplotlib() -> bool:
+    """Whether plot.py files can run."""
+    return importlib.util.find_spec("matplotlib") is not None
+
+
+def by_gnuplot(experiment: Experiment, records: Sequence[Record], out: Path) -> list[tuple[Path, str]]:
+    """Run the folder's plot.gp. ValueError with a sentence when it cannot."""
+    script = experiment.folder / "plot.gp"
+    if shutil.which("gnuplot") is None:
+        raise ValueError("gnuplot is not installed")
+    data, stem = out / "points.dat", out / f"{experiment.name}-gnuplot"
+    if not write_points(experiment, records, data):
+        return []
+    done = subprocess.run(["gnuplot", "-e", f"data='{data}'; stem='{stem}'", str(script)], capture_output=True,
+                          text=True, timeout=60, check=False)
+    if done.returncode:
+        raise ValueError((done.stderr.strip().splitlines() or ["gnuplot failed"])[-1])
+    caption = re.search(r"^#: (.*)$", script.read_text(encoding="utf-8"), re.M)
+    return [(stem.with_name(stem.name + ".svg"), caption[1] if caption else experiment.title)]
+
+
+def draw(experiment: Experiment, records: Sequence[Record], out: Path, gnuplot: bool = False) -> Drawn:
+    """Draw the figures of one experiment into `out` and judge its numbers. Never raises Exception.
+
+    gnuplot: use plot.gp even where matplotlib is there."""
     mine = select(records, experiment.name, usable=False)
     drawn = Drawn(experiment, mine)
     plot, judge = experiment.folder / "plot.py", experiment.folder / "verdicts.py"
-    if not select(mine):
-        drawn.problems.append("no valid runs: nothing to draw")
-    elif plot.exists():
-        try:
+    gnuplot = (gnuplot or not have_matplotlib() or not plot.exists()) and (experiment.folder / "plot.gp").exists()
+    try:
+        if not select(mine):
+            drawn.problems.append("no valid runs: nothing to draw")
+        elif gnuplot:
             out.mkdir(parents=True, exist_ok=True)
+            drawn.figures = by_gnuplot(experiment, mine, out)
+        elif plot.exists():
+            out.mkdir(parents=True, exist_ok=True)
+            write_points(experiment, mine, out / "points.dat")
             for stem, caption in load_module(plot).draw(mine, out):
                 drawn.figures.append((out / f"{stem}.svg", caption))
-        except Exception as error:          # a figure's own fault must not cost the others
-            drawn.problems.append(_where("the figure could not be drawn", error))
+    except Exception as error:          # a figure's own fault must not cost the others
+        drawn.problems.append(_where("the figure could not be drawn", error))
     if judge.exists():
         try:
-            drawn.verdicts = list(load_module(judge).judge(mine, reference()))
+            module = load_module(judge)
+            drawn.verdicts = list(module.judge(mine, reference()))
+            drawn.tables = list(module.tables(mine)) if hasattr(module, "tables") else []
         except Exception as error:
             drawn.problems.append(_where("no verdicts", error))
     return drawn

@@ -32,10 +32,12 @@ figure{margin:1.25rem 0 2rem}
 .plot{background:var(--card);border:1px solid var(--rule);border-radius:6px;padding:.75rem}
 .plot svg{display:block;height:auto;max-width:100%}
 figcaption{font-size:.875rem;margin-top:.5rem;max-width:52rem}
+.filters[hidden]{display:none}
 .filters{display:flex;flex-wrap:wrap;gap:.5rem;margin:.75rem 0}
 button{font:inherit;font-size:.875rem;color:var(--ink);background:var(--soft);border:1px solid var(--rule);
 border-radius:1rem;padding:.3rem .8rem;min-height:2.25rem;cursor:pointer}
 button[aria-pressed=true]{background:var(--ink);color:var(--paper)}
+.shown{margin:.25rem 0;color:var(--quiet);font-size:.8125rem}.shown:empty{display:none}
 .badge{font-weight:600;white-space:nowrap;border-left:.3rem solid currentColor;padding-left:.4rem}
 .reproduced{color:var(--reproduced)}.trend-only{color:var(--trend-only)}.not-reproduced{color:var(--not-reproduced)}
 .not-applicable-here{color:var(--not-applicable-here)}.paper-inconsistent{color:var(--paper-inconsistent)}
@@ -55,10 +57,15 @@ code{font:.8125rem ui-monospace,Menlo,Consolas,monospace;overflow-wrap:anywhere}
 @media print{.filters{display:none}h2{break-after:avoid}figure{break-inside:avoid}}
 """
 
+# Without it, all verdicts are there and no button is.
 SCRIPT = """
-const buttons=[...document.querySelectorAll('.filters button')];
-for(const button of buttons)button.addEventListener('click',()=>{
-for(const b of buttons)b.setAttribute('aria-pressed',String(b===button));
-for(const row of document.querySelectorAll('.verdicts tbody tr'))
-row.hidden=button.dataset.kind!==''&&row.dataset.kind!==button.dataset.kind;});
+const groups=[...document.querySelectorAll('.filters')],rows=[...document.querySelectorAll('.verdicts tbody tr')];
+const chosen=by=>groups.find(g=>g.dataset.by===by)?.querySelector('[aria-pressed=true]').dataset.value??'';
+for(const group of groups){group.hidden=false;
+for(const button of group.children)button.addEventListener('click',()=>{
+for(const b of group.children)b.setAttribute('aria-pressed',String(b===button));
+const kind=chosen('kind'),artifact=chosen('artifact');let shown=0;
+for(const row of rows){row.hidden=(kind!==''&&row.dataset.kind!==kind)||(artifact!==''&&row.dataset.artifact!==artifact);
+shown+=!row.hidden;}
+document.querySelector('.shown').textContent=shown<rows.length?`${shown} of ${rows.length} shown`:'';});}
 """

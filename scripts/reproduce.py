@@ -11,17 +11,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import shutil
 import signal
 import sys
 from pathlib import Path
-from typing import Sequence
+from typing import Iterator, Sequence
 
 import records as rec
-from experiment import PROFILES, ConfError, Experiment, Plan, make_plan, read_all
+from experiment import LIMITS, PROFILES, ConfError, Experiment, Plan, make_plan, read_all
 from figures import Drawn, draw
 from progress import Bar, duration
-from report import Report
+from report import FINDINGS, Report
 from runner import Progress, Runner, Stopped, availability, digest, open_folder
+
+DISK_MIN = 64 << 20         # bytes: records of a quick run and its figures are below 20 MB
 
 
 def announce(plan: Plan, runner: Runner, done: set[str], experiments: Sequence[Experiment]) -> None:
@@ -29,32 +33,49 @@ def announce(plan: Plan, runner: Runner, done: set[str], experiments: Sequence[E
     left = [c for c in plan.cells if c.label not in done]
     for experiment in experiments:
         mine = [c for c in left if c.experiment == experiment.name]
-        print(f"{experiment.name}: {experiment.title}")
+        print(f"{experiment.name}: {experiment.title}"
+              + (f" ({duration(runner.expected_s(mine))})" if mine else ""))
         for system in experiment.systems:
             cells = [c for c in mine if c.system == system]
             if not cells:
                 continue
             reason = runner.unavailable.get(cells[0].dataplane)
             points = list(dict.fromkeys(c.point for c in cells))
-            print(f"  {experiment.system_name(system):<16} {cells[0].dataplane:<24} "
+            what = cells[0].dataplane or "perhop " + " ".join(cells[0].command[:1])
+            print(f"  {experiment.system_name(system):<16} {what:<24} "
                   + (f"skipped: {reason}" if reason else f"{len(cells)} runs: {', '.join(points)}"))
+    if plan.left_out:
+        print(f"left out, to keep the time of the {plan.profile} profile: {'; '.join(plan.left_out)}")
+    for note in limits_here():
+        print(f"note: {note}")
     if done:
         print(f"{len(plan.cells) - len(left)} of {len(plan.cells)} runs are recorded already")
     print(f"about {duration(runner.expected_s(left))}, seed {plan.seed}, records in {runner.records}", flush=True)
 
 
+def limits_here() -> Iterator[str]:
+    """What this machine lacks that runs will suffer from without being skipped, a sentence each."""
+    if len(os.sched_getaffinity(0)) == 1:
+        yield ("one CPU: the load generator shares it with the chain, and dataplanes that poll starve it; read "
+               "ratios with care")
+    if os.geteuid() != 0:
+        yield "not root: what needs eBPF, network namespaces or hugepages is skipped above, with its reason"
+
+
 def write_report(folder: Path, profile: str, seed: int, experiments: Sequence[Experiment],
-                 problems: Sequence[str]) -> tuple[Path, list[Drawn]]:
+                 problems: Sequence[str], left_out: Sequence[str] = (),
+                 gnuplot: bool = False) -> tuple[Path, list[Drawn]]:
     """Draw everything and write the report of a run's folder."""
     path = folder / "records.jsonl"
     loaded = rec.load(path) if path.exists() else rec.Loaded(path)
     drawn = []
     for experiment in experiments:
         print(f"drawing {experiment.name}", flush=True)
-        drawn.append(draw(experiment, loaded.records, folder / "figures" / experiment.name))
+        drawn.append(draw(experiment, loaded.records, folder / "figures" / experiment.name, gnuplot))
         for problem in drawn[-1].problems:
             print(f"  {problem}")
-    return Report(folder, profile, seed, loaded, drawn, problems).write(), drawn
+    findings = FINDINGS.read_text(encoding="utf-8") if FINDINGS.exists() else ""
+    return Report(folder, profile, seed, loaded, drawn, problems, left_out, findings).write(), drawn
 
 
 def execute(args: argparse.Namespace, experiments: list[Experiment], problems: list[str]) -> int:
@@ -67,13 +88,18 @@ def execute(args: argparse.Namespace, experiments: list[Experiment], problems: l
     if not plan.cells:
         raise Stopped(f"nothing to run: no experiment {'named ' + args.only if args.only else ''} in {args.figures} "
                       f"has a {args.profile} profile")
-    unavailable = availability(program, {c.dataplane for c in plan.cells})
+    unavailable = availability(program, {c.dataplane for c in plan.cells if c.dataplane})
     if args.plan:
         announce(plan, Runner(plan, Path(args.runs) / "…", program, lambda p: None, unavailable), set(), experiments)
         return 0
     folder, resumed = open_folder(Path(args.runs), plan, args.resume)
+    free = shutil.disk_usage(folder).free
+    if free < DISK_MIN:
+        raise Stopped(f"{free >> 20} MB are free at {folder}; at least {DISK_MIN >> 20} MB are needed. Nothing was run")
     bar = Bar()
-    runner = Runner(plan, folder, program, bar, unavailable)
+    # A slow machine takes longer than planned; what has not begun after a tenth more is skipped.
+    limit = LIMITS[args.profile] * 1.1 if args.profile in LIMITS else None
+    runner = Runner(plan, folder, program, bar, unavailable, limit_s=limit)
     if resumed:
         print(f"resuming {folder}")
     announce(plan, runner, runner.recorded(), experiments)
@@ -90,7 +116,8 @@ def execute(args: argparse.Namespace, experiments: list[Experiment], problems: l
         print(f"reproduce: {interrupted}; the records so far are kept. Run the same command again to go on.",
               file=sys.stderr)
         return 130 if interrupted == "interrupted" else 2
-    path, drawn = write_report(folder, args.profile, args.seed, experiments, problems)
+    path, drawn = write_report(folder, args.profile, args.seed, experiments, problems, plan.left_out,
+                               args.gnuplot)
     print(f"report: {path}")
     return 1 if state.failed or problems or any(d.problems for d in drawn) else 0
 
@@ -102,9 +129,11 @@ def redraw(args: argparse.Namespace, experiments: list[Experiment], problems: li
         plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
         profile, seed = str(plan["profile"]), int(plan["seed"])
         planned = {c["experiment"] for c in plan["cells"]}
+        left_out = [str(phrase) for phrase in plan.get("left_out", [])]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Stopped(f"{folder} is not the folder of a run: {error}") from error
-    path, _ = write_report(folder, profile, seed, [e for e in experiments if e.name in planned], problems)
+    path, _ = write_report(folder, profile, seed, [e for e in experiments if e.name in planned],
+                           problems, left_out, args.gnuplot)
     print(f"report: {path}")
     return 0
 
@@ -120,6 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                         "(default: the newest unfinished run of the same plan)")
     parser.add_argument("--plan", action="store_true", help="say what would run, and stop")
     parser.add_argument("--draw", metavar="DIR", help="draw and report from the records of this run")
+    parser.add_argument("--gnuplot", action="store_true", help="draw by gnuplot (plot.gp) where a figure has one")
     parser.add_argument("--program", default=str(rec.ROOT / "build" / "perhop"), help="the perhop to run")
     parser.add_argument("--figures", default=str(rec.ROOT / "paper-figs"), help=argparse.SUPPRESS)
     parser.add_argument("--runs", default=str(rec.ROOT / "results" / "runs"), help="where runs are kept")

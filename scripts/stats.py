@@ -236,3 +236,99 @@ def dig(row: Mapping[str, object], key: str) -> float | None:
             return None
         at = at[part]
     return float(at) if isinstance(at, (int, float)) and not isinstance(at, bool) else None
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """Where one system overtakes another: the place, on the axis of the load points, with its interval."""
+
+    at: Estimate
+    upwards: bool       # to the right of it, the first system has the larger mean
+    shown: bool         # the order differs beyond doubt on the two sides: the interval ends inside the axis
+
+
+def crossovers(xs: Sequence[float], a: Sequence[Sequence[float]], b: Sequence[Sequence[float]],
+               level: float = LEVEL, rounds: int = 4000, seed: int = 1) -> list[Crossing]:
+    """Places where mean(a) and mean(b) over the load points `xs` (positive, ascending) cross.
+
+    Interpolates the log of the ratio over log x. Interval: parametric bootstrap, the log ratio at each
+    point drawn from Welch's t; the crossing of a draw is its nearest in the same direction, and lies
+    beyond the end of the axis where there is none. `low`/`high` of None: beyond that end, or, with both
+    None, fewer than FEWEST values at a point.
+    """
+    x = np.log(_clean(xs))
+    if not len(x) == len(a) == len(b) or np.any(np.diff(x) <= 0):
+        raise ValueError("crossovers need ascending points, and two samples at each")
+    middle, error, freedom = (np.array(c) for c in zip(*map(_log_ratio, a, b)))
+    n = min(min(map(len, a)), min(map(len, b)))
+    draws = middle + error * np.random.default_rng(seed).standard_t(freedom, (rounds, len(x)))
+    out = []
+    for i in np.nonzero(np.sign(middle[:-1]) * np.sign(middle[1:]) < 0)[0]:
+        place = float(x[i] - middle[i] * (x[i + 1] - x[i]) / (middle[i + 1] - middle[i]))
+        upwards = bool(middle[i + 1] > 0)
+        low = high = None
+        if n >= FEWEST:
+            places = np.sort([_nearest(x, d if upwards else -d, place) for d in draws])
+            ends = places[int((1 - level) / 2 * rounds)], places[-1 - int((1 - level) / 2 * rounds)]
+            low, high = (float(math.exp(e)) if math.isfinite(e) else None for e in ends)
+        out.append(Crossing(Estimate(math.exp(place), low, high, n, level, "interpolation, parametric bootstrap"),
+                            upwards, low is not None and high is not None))
+    return out
+
+
+def _log_ratio(a: Sequence[float], b: Sequence[float]) -> tuple[float, float, float]:
+    """(log of the ratio of means, its standard error, Welch's degrees of freedom)."""
+    x, y = _clean(a), _clean(b)
+    if x.mean() <= 0 or y.mean() <= 0:
+        raise ValueError("a ratio needs positive means")
+    if min(x.size, y.size) < 2:
+        return math.log(x.mean() / y.mean()), 0.0, 1.0
+    vx = float(x.var(ddof=1) / x.size / x.mean() ** 2)
+    vy = float(y.var(ddof=1) / y.size / y.mean() ** 2)
+    spread = vx ** 2 / (x.size - 1) + vy ** 2 / (y.size - 1)
+    return math.log(x.mean() / y.mean()), math.sqrt(vx + vy), (vx + vy) ** 2 / spread if spread else 1.0
+
+
+def _nearest(x: np.ndarray, d: np.ndarray, place: float) -> float:
+    """The upward crossing of zero of the line (x, d) that is nearest to `place`; without one, the end
+    beyond which it lies."""
+    up = np.nonzero((d[:-1] <= 0) & (d[1:] > 0))[0]
+    if not len(up):
+        return -math.inf if d[0] > 0 else math.inf
+    at = x[up] - d[up] * (x[up + 1] - x[up]) / (d[up + 1] - d[up])
+    return float(at[np.argmin(np.abs(at - place))])
+
+
+NEAR_CEILING = 0.97     # of the offered load: such a run measures its users
+
+
+def remarks(record: Mapping[str, object]) -> list[str]:
+    """What limits the use of a run that took place, by its own numbers: errors, Little's law, sends that
+    were missed, the offered ceiling, no steady part. A phrase each; [] for a run without fault."""
+    out = []
+    requests, errors = dig(record, "requests") or 0.0, dig(record, "errors") or 0.0
+    if errors:
+        out.append(f"errors: {errors / max(1.0, errors + requests):.2%} of the answers")
+    if dig(record, "little.ratio") is not None:
+        ratio = dig(record, "little.ratio") or 0.0
+        if abs(ratio - 1) > LITTLE_TOLERANCE:
+            out.append(f"Little's law: N is {ratio:.2f} times X·R")
+    missed = dig(record, "missed")
+    if missed:
+        out.append(f"missed sends: {missed:,.0f} requests were never sent, or too late")
+    rps, ceiling = dig(record, "rps"), dig(record, "offered_ceiling_rps")
+    if rps and ceiling and rps >= NEAR_CEILING * ceiling:
+        out.append("at the offered ceiling: throughput is the load, no capacity")
+    if not is_steady(record):
+        out.append("no steady part in the measured series")
+    return out
+
+
+def is_steady(record: Mapping[str, object]) -> bool:
+    """Whether throughput settled (MSER); a series too short to tell counts as steady."""
+    series = record.get("series")
+    if not isinstance(series, Mapping):
+        return True
+    skip = int((dig(record, "load.warmup_s") or 0.0) / (series["step_ms"] / 1e3))
+    counts = [point[0] for point in series["points"][skip:]]
+    return len(counts) < 8 or steady_from(counts) is not None

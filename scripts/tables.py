@@ -81,9 +81,9 @@ def point_table(experiment: Experiment, records: Sequence[rec.Record], point: st
                   "(from the intended start); no ± below 3 runs; CCR: CPU time of all components per request; CPU: whole node "
                   "less the generator, 100 % = one core; "
                   f"vs base: ratio to {experiment.system_name(experiment.baseline)}.")
-    base = [r["rps"] for r in rec.select(records, system=experiment.baseline, point=point)]
+    base = [r["rps"] for r in rec.select(records, system=experiment.baseline, point=point) if rec.is_run(r)]
     for system in experiment.systems:
-        every = rec.select(records, system=system, point=point, usable=False)
+        every = [r for r in rec.select(records, system=system, point=point, usable=False) if rec.is_run(r)]
         if not every:
             continue
         good = rec.select(every)
@@ -97,6 +97,19 @@ def point_table(experiment: Experiment, records: Sequence[rec.Record], point: st
             *(plus_minus(summarise(good, f"response_us.{p}"), 1e-3) for p in ("p50", "p95", "p99")),
             plus_minus(summarise(good, "ccr_us")), plus_minus(summarise(good, "node_cpu_percent")),
             notes(every)))
+    return table
+
+
+def output_table(experiment: Experiment, records: Sequence[rec.Record]) -> Table:
+    """Cells whose `command` is another one than run: how often, how long, and what to know."""
+    table = Table(("System", "Load point", "n", "s per run", "Notes"), numeric=2, words=True)
+    for system in experiment.systems:
+        for point in experiment.points:
+            every = [r for r in rec.select(records, system=system, point=point, usable=False) if not rec.is_run(r)]
+            if every:
+                good = rec.select(every)
+                table.rows.append((experiment.system_name(system), experiment.point_title(point), f"{len(good)}",
+                                   plus_minus(summarise(good, "elapsed_s")), notes(every)))
     return table
 
 

@@ -276,7 +276,7 @@ class Looking(Temporary):
                     page.open(path, width, dark)
                     self.assertEqual(page.complaints(), [])
                     self.assertLessEqual(page.value("document.documentElement.scrollWidth"), width)
-            page.value("document.querySelector('button[data-kind=paper-inconsistent]').click()")
+            page.value("document.querySelector('button[data-value=paper-inconsistent]').click()")
             shown = page.value("[...document.querySelectorAll('.verdicts tbody tr')]"
                                ".filter(r => r.offsetHeight > 0).map(r => r.dataset.kind)")
             self.assertEqual(set(shown), {INCONSISTENT})
