@@ -141,6 +141,25 @@ static void print_report(const char *text, const struct probe_report *report)
 	       report->reason[0] ? ": " : "", report->reason);
 }
 
+/* What a dataplane promises in each value of its option `gate`; its default when it has none. */
+static void print_promises(const struct dataplane_ops *ops)
+{
+	const struct option_spec *o = ops->options;
+	char value[SPEC_NAME_MAX], text[3 * SPEC_NAME_MAX], why[256];
+	struct spec spec;
+	const char *at;
+
+	while (o && o->key && strcmp(o->key, "gate"))
+		o++;
+	if (!ops->promises || !o || !o->key)
+		return;
+	for (at = o->values; next_mode(&at, value, sizeof(value));) {
+		snprintf(text, sizeof(text), "%s,gate=%s", ops->name, value);
+		if (!spec_parse(&spec, text, why, sizeof(why)))
+			printf("      gate=%s promises %s\n", value, ops->promises(&spec));
+	}
+}
+
 static void print_dataplane(const struct dataplane_ops *ops)
 {
 	const char *at = ops->modes ? ops->modes : "";
@@ -158,6 +177,7 @@ static void print_dataplane(const struct dataplane_ops *ops)
 		print_report(text, &report);
 	}
 	print_options(ops->options);
+	print_promises(ops);
 }
 
 int list_main(int argc, char **argv)

@@ -396,6 +396,7 @@ json_t *record_json(const struct run_request *rq, const struct run_outcome *out,
 	set(o, "invalid_reasons", sentences(&out->invalid));
 	set(o, "skipped", out->skipped[0] ? json_text(out->skipped) : json_null());
 	set(o, "marks", sentences(&out->marks));
+	set(o, "promises", json_text(rq->ops->promises ? rq->ops->promises(rq->spec) : NULL));
 	h = json_copy(host);
 	set(h, "bpf_tags", out->bpf_tags ? json_incref(out->bpf_tags) : json_object());
 	set(h, "config_hash", hash_json(asked));

@@ -35,6 +35,8 @@ static const struct option_spec kernel_options[] = {
 	{ "pods", "netns|host", "netns", "a network namespace per pod, or ports on the loopback" },
 	{ "sidecar", "auto|nginx|queue-proxy|none", "auto",
 	  "proxy before each function; auto: nginx for knative, none for http" },
+	{ "handlers", "TEXT", "none",
+	  "of queue-proxy: none, all, or in this order metrics+trace+rate+timeout+breaker+log" },
 	{ "workers", "1..8", "1", "processes of each nginx" },
 	{ NULL },
 };
@@ -101,7 +103,11 @@ static void kernel_probe(const struct spec *spec, struct probe_report *r)
 	const bool broker = mode_of(spec)->broker, nginx = sidecar_of(spec) == SIDECAR_NGINX;
 	const char *why = NULL;
 
-	if (!own_netns(spec) && (broker || sidecar_of(spec) != SIDECAR_NONE))
+	if (strcmp(value(spec, "handlers"), "none") && (sidecar_of(spec) != SIDECAR_QUEUE_PROXY ||
+							queue_proxy_handlers(value(spec, "handlers"))))
+		why = "handlers= needs sidecar=queue-proxy, and names joined by '+': metrics, trace, rate, "
+		      "timeout, breaker, log";
+	else if (!own_netns(spec) && (broker || sidecar_of(spec) != SIDECAR_NONE))
 		why = "ingress, broker and sidecars need pods=netns (kernel:http,pods=host runs without)";
 	else if (own_netns(spec) && !may_make_namespaces())
 		why = "network namespaces need root (CAP_SYS_ADMIN, CAP_NET_ADMIN); "
@@ -208,6 +214,7 @@ static _Noreturn void run_queue_proxy(const struct deployment *d, const struct p
 		.queue = QUEUE_PROXY_QUEUE,
 		.body_max = d->config.buffer_bytes,
 		.timeout_ns = d->config.request_timeout_ns,
+		.handlers = value(&d->spec, "handlers"),
 	};
 	int err = setns(p->netns, CLONE_NEWNET) ? -errno : queue_proxy_run(&c);
 

@@ -12,6 +12,7 @@
 #include "dataplanes/kernel/proxy_head.h"
 #include "dataplanes/kernel/queue_proxy.h"
 #include "dataplanes/kernel/stream.h"
+#include "dataplanes/sure/sidecar/sidecar.h"
 
 enum { EVENTS = 128, ACCEPTS = 64, NONE = 0xffff, METRICS_LISTENER = 0xfffe, TICK_MS = 250,
        HEALTH_MS = 5 };
@@ -62,8 +63,10 @@ struct proxy {
 	unsigned again_count, queued, active, open;
 	uint64_t now, next_sweep;
 	struct stats stats;
+	struct sidecar handlers;
+	struct sidecar_stats *seen; /* by the handlers */
 	char head[HTTP_HEAD_MAX + 512];
-	char page[4096];
+	char page[8192];
 };
 
 static uint64_t event_data(bool is_upstream, uint16_t generation, uint16_t index)
@@ -177,6 +180,61 @@ static void answer(struct proxy *p, struct client *c, unsigned status, const cha
 	respond(p, c, iov, keep_alive, status);
 }
 
+/* ---- Handlers --------------------------------------------------------------------------------- */
+
+static int parse_handlers(struct sidecar_config *c, const char *text)
+{
+	const uint32_t not_here = 1u << SIDECAR_AUTH | 1u << SIDECAR_RETRY;
+	int err = sidecar_parse(c, strcmp(text, "all") ? text : "metrics+trace+rate+timeout+breaker+log");
+
+	return err || c->has & not_here ? -EINVAL : 0;
+}
+
+int queue_proxy_handlers(const char *text)
+{
+	struct sidecar_config c;
+
+	return parse_handlers(&c, text);
+}
+
+/* Limits as sure's options have them. */
+static int open_handlers(struct proxy *p)
+{
+	struct sidecar_config c = { .rate = 1000000, .timeout_ns = 30 * NS_PER_SEC,
+				    .breaker_failures = 5, .breaker_ns = NS_PER_SEC };
+
+	if (parse_handlers(&c, p->c.handlers ? p->c.handlers : "none"))
+		return -EINVAL;
+	p->seen = aligned_alloc(64, sizeof(*p->seen));
+	if (!p->seen)
+		return -ENOMEM;
+	memset(p->seen, 0, sizeof(*p->seen));
+	sidecar_open(&p->handlers, &c, p->seen);
+	return 0;
+}
+
+static struct sidecar_request seen_as(const struct client *c)
+{
+	return (struct sidecar_request){ .id = (uint64_t)c->generation << 16 | c->index,
+					 .born_ns = c->since };
+}
+
+/* The handlers' status for `c`'s request, 0: let it in. */
+static uint16_t ask_handlers(struct proxy *p, const struct client *c, const char **why)
+{
+	const struct sidecar_request r = seen_as(c);
+
+	return p->handlers.config.n ? sidecar_before(&p->handlers, &r, p->now, why) : 0;
+}
+
+static void tell_handlers(struct proxy *p, const struct client *c, unsigned status)
+{
+	const struct sidecar_request r = seen_as(c);
+
+	if (p->handlers.config.n)
+		sidecar_after(&p->handlers, &r, c->since, p->now, (uint16_t)status);
+}
+
 /* ---- The function's side ---------------------------------------------------------------------- */
 
 static void next_in_queue(struct proxy *p);
@@ -199,8 +257,10 @@ static void upstream_fail(struct proxy *p, struct upstream *u, unsigned status, 
 	struct client *c = upstream_done(p, u);
 
 	upstream_close(p, u);
-	if (c)
+	if (c) {
+		tell_handlers(p, c, status);
 		answer(p, c, status, text, c->keep_alive);
+	}
 	next_in_queue(p);
 }
 
@@ -214,6 +274,7 @@ static void upstream_respond(struct proxy *p, struct upstream *u)
 		struct iovec iov[2] = { { p->head, 0 }, { (void *)stream_body(&u->s), u->s.body } };
 
 		p->stats.total_ns += p->now - c->since;
+		tell_handlers(p, c, h->status);
 		n = proxy_response_head(p->head, sizeof(p->head), &u->s, c->head_only,
 					c->keep_alive, c->old);
 		iov[0].iov_len = n < 0 ? 0 : (size_t)n;
@@ -292,13 +353,19 @@ static struct upstream *upstream_send(struct proxy *p, const struct iovec *iov)
 
 static void forward(struct proxy *p, struct client *c)
 {
+	const char *why = "";
+	const uint16_t refused = ask_handlers(p, c, &why);
 	const ssize_t n = proxy_request_head(p->head, sizeof(p->head), &c->s);
 	const struct iovec iov[2] = {
 		{ p->head, n < 0 ? 0 : (size_t)n }, { (void *)stream_body(&c->s), c->s.body },
 	};
-	struct upstream *u = n < 0 ? NULL : upstream_send(p, iov);
+	struct upstream *u = n < 0 || refused ? NULL : upstream_send(p, iov);
 
 	stream_consume(&c->s);
+	if (refused) {
+		answer(p, c, refused, why, c->keep_alive);
+		return;
+	}
 	if (!u) {
 		answer(p, c, n < 0 ? 431 : 502, n < 0 ? "the request head is too long\n" :
 		       "the function takes no connection\n", c->keep_alive);
@@ -373,6 +440,25 @@ static void metrics_page(struct proxy *p)
 		 (double)s->queue_ns / NS_PER_SEC, (double)s->total_ns / NS_PER_SEC);
 }
 
+static const char *this_function(void *arg, unsigned i)
+{
+	(void)arg;
+	(void)i;
+	return "this";
+}
+
+static void handlers_page(struct proxy *p)
+{
+	const size_t at = strlen(p->page);
+	FILE *f = p->handlers.config.n ? fmemopen(p->page + at, sizeof(p->page) - at, "w") : NULL;
+
+	if (!f)
+		return;
+	sidecar_page(f, p->seen, 1, this_function, NULL);
+	fclose(f);
+	p->page[sizeof(p->page) - 1] = '\0';
+}
+
 static void metrics_request(struct proxy *p, struct client *c)
 {
 	const struct http_head *h = &c->s.head;
@@ -386,6 +472,7 @@ static void metrics_request(struct proxy *p, struct client *c)
 		       c->keep_alive);
 	} else if (metrics) {
 		metrics_page(p);
+		handlers_page(p);
 		answer(p, c, 200, p->page, c->keep_alive);
 	} else if (healthy(p)) {
 		answer(p, c, 200, "the function takes connections\n", c->keep_alive);
@@ -651,7 +738,9 @@ int queue_proxy_run(const struct queue_proxy_config *config)
 	p->c = *config;
 	p->epfd = -1;
 	p->first = p->last = p->free_client = p->free_upstream = p->idle_upstream = NONE;
-	err = prepare(p);
+	err = open_handlers(p);
+	if (!err)
+		err = prepare(p);
 	if (!err)
 		err = loop(p);
 	if (p->epfd >= 0)
@@ -660,6 +749,7 @@ int queue_proxy_run(const struct queue_proxy_config *config)
 	stream_arena_free(&p->upstream_arena);
 	free(p->client);
 	free(p->upstream);
+	free(p->seen);
 	free(p->again);
 	free(p);
 	return err;

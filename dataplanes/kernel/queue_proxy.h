@@ -24,7 +24,15 @@ struct queue_proxy_config {
 	unsigned queue;                     /* requests that may wait; then 503 */
 	uint32_t body_max;                  /* bytes; more is a 413 */
 	uint64_t timeout_ns;                /* for the function's response, then 504; 0: for ever */
+	const char *handlers;               /* NULL, or what queue_proxy_handlers accepts */
 };
+
+/*
+ * May `text` be the handlers? They are those of sure's library sidecar (dataplanes/sure/sidecar), joined
+ * by '+', but for auth and retry: nobody in this pipeline signs requests, and a request that has been
+ * sent over HTTP must not be sent twice. "none": none; "all": all that can be. 0 or -EINVAL.
+ */
+int queue_proxy_handlers(const char *text);
 
 /* Serve until the process is ended. Returns only on errors: -errno. */
 int queue_proxy_run(const struct queue_proxy_config *config);

@@ -110,8 +110,10 @@ static uint32_t flags_of(const struct spec *spec)
 static const char *sure_promises(const struct spec *spec)
 {
 	switch (gate_of(spec)) {
-	case GATE_MPROTECT:
 	case GATE_MPK:
+		return "what gate=mprotect does, of functions that do not jump to the instructions in libc "
+		       "that write PKRU (their own objects are scanned for such)";
+	case GATE_MPROTECT:
 		return "a function reaches the buffers it holds, from recv to send, and no other shared or "
 		       "trusted memory; one that tries is ended, alone, and reported; descriptors work "
 		       "once, for their receiver; other deployments' memory is not mapped";
