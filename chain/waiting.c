@@ -21,6 +21,7 @@ enum {
 	CLOCK_POLLS = 8,            /* empty polls between two looks at the clock */
 	BUCKET_SHIFT = 8,           /* bucket 0: waits below 256 ns; each next one twice as long */
 	DECAY_SAMPLES = 64,         /* waits after which the older ones count half */
+	WORK_WAKES = 2,             /* no spinning where a wait is followed by more work than so many C */
 	SOLVE_SAMPLES = 8,          /* waits between two computations of the limit */
 	WAKE_FIRST_NS = 5000,       /* C before the first measured wake */
 	WAKE_MAX_NS = 100000,       /* a wake that took longer found the CPU taken: not its price */
@@ -158,6 +159,10 @@ static uint64_t edge(unsigned bucket)
 /*
  * The T that costs least over the recent waits: those up to T cost their own length (3/4 of the upper
  * edge of their bucket), the others T and a sleep. T = 0, never to spin, costs a sleep each.
+ *
+ * Under heavy load that is not all: what comes while a receiver sleeps is handled in one go, and who looks
+ * all the time gets it in small pieces, each with its own bell and cache misses. Where the work between
+ * two waits outweighs the sleep, sleeping is the cheaper way to batch.
  */
 static void solve(struct waiter *w)
 {
@@ -168,6 +173,8 @@ static void solve(struct waiter *w)
 		total += w->bucket[b];
 	best = total * w->wake_ns;
 	w->limit_ns = 0;
+	if (w->work_ns > WORK_WAKES * w->wake_ns)
+		return;
 	for (unsigned b = 0; b < WAITING_BUCKETS - 1 && edge(b) <= w->wake_ns; b++) {
 		uint64_t cost;
 
@@ -230,7 +237,8 @@ void waiter_busy(struct waiter *w)
 {
 	if (!w->idle_ns)
 		return;
-	learn(w, clock_now_ns() - w->idle_ns, false);
+	w->done_ns = clock_now_ns();
+	learn(w, w->done_ns - w->idle_ns, false);
 	if (w->probe_left && !--w->probe_left)
 		w->probe_gap_ns = PROBE_GAP_NS;
 	w->idle_ns = 0;
@@ -281,7 +289,7 @@ static void get_up(struct waiter *w)
 	atomic_fetch_or_explicit(w->awake, w->self_bit, memory_order_relaxed);
 	if (!w->idle_ns)
 		return;
-	now = clock_now_ns();
+	w->done_ns = now = clock_now_ns();
 	at = rung ? atomic_load_explicit(&w->bell->rung_ns, memory_order_relaxed) : 0;
 	if (at > w->idle_ns && at < now) {
 		uint64_t took = now - at < WAKE_MAX_NS ? now - at : WAKE_MAX_NS;
@@ -306,6 +314,8 @@ static bool crowded(const struct waiter *w)
 static void begin(struct waiter *w)
 {
 	w->idle_ns = w->seen_ns = clock_now_ns();
+	if (w->done_ns)
+		w->work_ns = (7 * w->work_ns + (w->idle_ns - w->done_ns)) / 8;
 	w->rung = atomic_load_explicit(&w->hall->shared->rung, memory_order_relaxed);
 	w->polls = w->yields = 0;
 	if (w->promising < SOLVE_SAMPLES || w->probe_left || w->limit_ns || w->idle_ns < w->probe_ns)

@@ -122,6 +122,7 @@ struct waiter {
 	/* What it has learned. */
 	uint64_t wake_ns;           /* C: mean cost of a sleep, as measured */
 	uint64_t limit_ns;          /* T: how long to spin */
+	uint64_t work_ns, done_ns;  /* mean time between two waits; when the last one ended */
 	uint32_t bucket[WAITING_BUCKETS], samples;  /* recent waits by length */
 	unsigned stolen;            /* waits to come without spinning: somebody took the CPU */
 	int yield_score;            /* waits that giving way has ended, less those it has not */
