@@ -79,7 +79,7 @@ def draw(records: Rows, out_dir: Path) -> list[tuple[str, str]]:
         names = [name for _, name in lines] if len(lines) > len(names) else names
     for ax in grid[1]:
         ax.set_xlabel("connections (closed loop)")
-    style.legend_above(fig, handles, names, columnspacing=1.0, handlelength=2.2, fontsize=5.6)
+    style.legend_above(fig, handles, names, handlelength=2.2, fontsize=5.6)
     style.save(fig, out_dir, "fig05-event-vs-polling")
     runs = sorted({len(select(records, system=s, point=p)) for s in conf.systems for p in points
                    if select(records, system=s, point=p)})

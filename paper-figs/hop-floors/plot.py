@@ -54,7 +54,7 @@ def draw(records: Rows, out_dir: Path) -> list[tuple[str, str]]:
             ax.set_title(f"{label} per hop, {PLACES[place]}")
             if row:
                 ax.set_xlabel("payload, bytes")
-    style.legend_above(fig, list(handles.values()), list(handles), columnspacing=1.0, fontsize=5.6)
+    style.legend_above(fig, list(handles.values()), list(handles), fontsize=5.6)
     style.save(fig, out_dir, "hop-floors")
     return [("hop-floors",
              "One hop within a chain, one request at a time: medians of (six functions less two) / 4, with the exact "
