@@ -199,6 +199,10 @@ doctor: all ## what this machine offers, what is missing, how to get it
 install-deps: ## install what is missing (Debian, root), or say how
 	@scripts/prerequisites.sh
 
+.PHONY: check-kernels
+check-kernels: all ## the audit on Debian's own kernel, booted under QEMU (minutes; needs apt-get)
+	tests/kernels/check.sh $(PERHOP)
+
 AUDIT_OUT ?= results/runs/audit
 .PHONY: audit-tables
 audit-tables: all ## Tables 1 and 2, measured on every dataplane, into AUDIT_OUT

@@ -58,9 +58,9 @@ echo "=== kernel $($b uname -r)"
 audit-server 8080 copies=1 &
 $b sleep 1
 echo "=== external"
-perhop audit --port 8080 --reps 3 -n 20 --no-cost --json
+perhop audit --port 8080 --reps 3 -n 20 --no-cost --json 2>/tmp/err || $b tail -n 3 /tmp/err
 echo "=== skmsg"
-perhop audit -d skmsg -w echo,length=2 --reps 3 -n 20 --no-cost --json
+perhop audit -d skmsg -w echo,length=2 --reps 3 -n 20 --no-cost --json 2>/tmp/err || $b tail -n 3 /tmp/err
 echo "=== end"
 $b poweroff -f
 INIT
@@ -84,7 +84,7 @@ result(f"Debian's kernel boots ({kernel})", bool(kernel), "it did not come up: "
 def record(part):
     body = text.partition(f"=== {part}")[2].partition("===")[0]
     for line in body.splitlines():
-        if line.startswith("{"):
+        if line.startswith('{"schema_version"'):
             return json.loads(line), body
     return None, body
 if kernel:
