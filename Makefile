@@ -90,9 +90,11 @@ $(B)/%.bpf.o: %.bpf.c $(B)/vmlinux.h $(wildcard dataplanes/*/*.h audit/*.h)
 	$(call say,BPF,$<)
 	$(Q)mkdir -p $(@D) && $(CLANG) -O2 -g -Wall -Werror -target bpf -D__TARGET_ARCH_x86 -I. -I$(B) $(BPFINC) -c -o $@ $<
 
+# Linking the object with itself drops its DWARF: a tenth of the size in the skeleton.
 $(B)/%.skel.h: $(B)/%.bpf.o
 	$(call say,SKEL,$@)
-	$(Q)$(BPFTOOL) gen skeleton $< name $(subst -,_,$(notdir $*))_bpf > $@.tmp && mv $@.tmp $@
+	$(Q)$(BPFTOOL) gen object $(@:.h=.o) $< && \
+	    $(BPFTOOL) gen skeleton $(@:.h=.o) name $(subst -,_,$(notdir $*))_bpf > $@.tmp && mv $@.tmp $@
 
 # ---- Tests --------------------------------------------------------------------------------------
 $(B)/tests/unit/%: tests/unit/%.c $(LIB) | $(SKEL) $(PBC)
@@ -196,6 +198,10 @@ doctor: all ## what this machine offers, what is missing, how to get it
 .PHONY: install-deps
 install-deps: ## install what is missing (Debian, root), or say how
 	@scripts/prerequisites.sh
+
+.PHONY: check-kernels
+check-kernels: all ## the audit on Debian's own kernel, booted under QEMU (minutes; needs apt-get)
+	tests/kernels/check.sh $(PERHOP)
 
 AUDIT_OUT ?= results/runs/audit
 .PHONY: audit-tables

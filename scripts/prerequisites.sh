@@ -24,7 +24,7 @@ libmnl-dev build pc:libmnl
 libturbojpeg0-dev build pc:libturbojpeg
 libsqlite3-dev build pc:sqlite3
 libelf-dev build pc:libelf
-systemtap-sdt-dev build file:/usr/include/x86_64-linux-gnu/sys/sdt.h
+systemtap-sdt-dev build cmd:dtrace
 zlib1g-dev build pc:zlib
 libbpf-dev bpf pc:libbpf
 clang bpf cmd:clang
