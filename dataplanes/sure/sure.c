@@ -84,9 +84,8 @@ static enum gate_mode gate_of(const struct spec *spec)
 static void sure_probe(const struct spec *spec, struct probe_report *report)
 {
 	struct sidecar_config c;
-	int err = gate_probe(gate_of(spec), report->reason, sizeof(report->reason));
-
-	if (err)
+	report->ok = false;
+	if (gate_probe(gate_of(spec), report->reason, sizeof(report->reason)))
 		return;
 	if (sidecar_parse(&c, value(spec, "sidecar"))) {
 		snprintf(report->reason, sizeof(report->reason),
