@@ -146,8 +146,9 @@ FUZZBIN := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZSAN := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZOBJ := $(patsubst %.c,$(B)/fuzz/%.o,$(wildcard chain/http*.c) chain/gateway_front.c \
 	chain/gateway_in.c chain/gateway_out.c chain/message.c chain/pool.c tests/fuzz/standalone.c \
-	workloads/parking/recognise.c workloads/parking/font.c workloads/parking/sighting.c)
-FUZZOBJ += $(B)/workloads/parking/parking.pb-c.o
+	workloads/parking/recognise.c workloads/parking/font.c workloads/parking/sighting.c \
+	workloads/motion/event.c)
+FUZZOBJ += $(B)/workloads/parking/parking.pb-c.o $(B)/workloads/motion/motion.pb-c.o
 
 $(B)/fuzz/%.o: %.c | $(PBC)
 	$(call say,CC,$<)
@@ -156,7 +157,7 @@ $(B)/fuzz/%.o: %.c | $(PBC)
 $(B)/tests/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZOBJ)
 	$(call say,FUZZ,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) $(FUZZSAN) $(DEPFLAGS) -o $@ $< $(FUZZOBJ) $(LDFLAGS) \
-		-lturbojpeg -lprotobuf-c
+		-lturbojpeg -lprotobuf-c -ljansson
 
 # The hostile functions as the only program of a virtual machine with protection keys. Not on a machine
 # without a static libc: the test is then skipped.

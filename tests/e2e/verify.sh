@@ -31,3 +31,5 @@ agree boutique -n 300 --seed 1
 agree boutique -n 100 --seed 2
 agree boutique:ch1 -n 20
 agree parking -n 100
+agree motion -n 100
+agree motion,event=structured -n 100

@@ -68,6 +68,35 @@ static void request_body_may_come_later(void **state)
 	assert_memory_equal(now, later, (size_t)n);
 }
 
+static void request_holds_the_cloud_events_fields_wherever_they_were(void **state)
+{
+	static const char text[] = "POST / HTTP/1.1\r\nce-id: 1\r\nHost: h\r\nCookie: c\r\n"
+				   "CE-Source:  /a b \t\r\nCeremony: no\r\nce-: no\r\nce-type:\r\n"
+				   "Connection: close\r\nContent-Length: 2\r\n\r\nce";
+	char out[512], *exact;
+	struct http_request *r = (void *)out;
+	struct http_head h;
+	ssize_t n;
+
+	(void)state;
+	assert_true(http_parse_request(&h, text, sizeof(text) - 1) > 0);
+	n = http_request_build(out, sizeof(out), &h, text + h.head_bytes, 2);
+	assert_true(n > 0);
+	assert_int_equal(http_request_check(r, (size_t)n), 0);
+	assert_string_equal(http_part(r, (size_t)n, r->event),
+			    "ce-id: 1\r\nCE-Source: /a b\r\nce-type: \r\n");
+	assert_string_equal(http_part(r, (size_t)n, r->body), "ce");
+	for (size_t room = 0; room < (size_t)n; room++) {
+		exact = malloc(room + !room);
+		assert_int_equal(http_request_build(exact, room, &h, text + h.head_bytes, 2), -EMSGSIZE);
+		free(exact);
+	}
+	/* What another process wrote must not become a field of the connection. */
+	memcpy(out + r->event.offset, "te: a", 5);
+	memcpy(out + r->event.offset, "te:   1\r", 8);
+	assert_int_equal(http_request_check(r, (size_t)n), -EBADMSG);
+}
+
 static void damaged_requests_are_refused(void **state)
 {
 	char out[256];
@@ -345,6 +374,7 @@ int main(void)
 		cmocka_unit_test(request_holds_every_part_with_a_nul),
 		cmocka_unit_test(request_fits_exactly_or_not_at_all),
 		cmocka_unit_test(request_body_may_come_later),
+		cmocka_unit_test(request_holds_the_cloud_events_fields_wherever_they_were),
 		cmocka_unit_test(damaged_requests_are_refused),
 		cmocka_unit_test(writer_builds_a_sound_response),
 		cmocka_unit_test(writer_never_leaves_its_room),

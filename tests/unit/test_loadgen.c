@@ -26,6 +26,7 @@ static struct play {
 	uint64_t stop_after;        /* answers */
 	bool refuse;                /* the model takes no answer for a success */
 	unsigned action;            /* requests without think time between them; 0: 1 */
+	unsigned traced;            /* so many requests are due at once, the next in an hour */
 	bool broken;                /* the model cannot write a request */
 	_Atomic uint32_t stop;
 } play;
@@ -48,6 +49,8 @@ static int play_next(void *user, uint64_t *random, struct user_request *rq)
 		play.trace[p->number - 1][p->requests] = draw;
 	p->requests++;
 	rq->more = play.action && p->requests % play.action;
+	if (play.traced)
+		rq->due_ns = p->requests < play.traced ? 1 : 3600 * NS_PER_SEC;
 	rq->chain = path;
 	rq->length = (size_t)snprintf(rq->out, rq->room, "%s %s HTTP/1.1\r\nHost: test\r\n\r\n",
 				      play.method, play.paths[path]);
@@ -642,6 +645,25 @@ static void users_think_between_actions_and_not_within_them(void **state)
 	assert_true(result.think_mean_ms == 0 || result.requests == 100);
 }
 
+static void a_trace_is_replayed_in_its_own_time_and_what_is_late_counts_as_late(void **state)
+{
+	struct loadgen_config c = configure(*state, PATHS("/ok"));
+
+	play.traced = 50;
+	c.users = 1;
+	c.think_lo_ms = c.think_hi_ms = 1;
+	c.requests = 0;
+	c.duration_ns = 300 * NS_PER_MS;
+	run(&c);
+	assert_int_equal(result.requests, 50);
+	/* All were due when the first was: each waited for all before it. */
+	assert_true(result.response.sum > 10 * result.service.sum);
+	c.think_lo_ms = c.think_hi_ms = 0;      /* a run without think times has none of these */
+	c.requests = 200;
+	run(&c);
+	assert_int_equal(result.requests, 200);
+}
+
 /* ---- The same again -------------------------------------------------------------------------- */
 
 static void the_same_seed_gives_every_user_the_same_requests(void **state)
@@ -724,6 +746,7 @@ int main(void)
 		TEST(the_integral_of_requests_in_flight_is_the_sum_of_their_response_times),
 		TEST(with_the_edges_of_the_measured_part_put_right_the_sums_are_equal),
 		TEST(users_think_between_actions_and_not_within_them),
+		TEST(a_trace_is_replayed_in_its_own_time_and_what_is_late_counts_as_late),
 		TEST(arrivals_that_find_no_connection_are_counted_as_missed),
 		TEST(the_rate_of_an_open_loop_is_the_rate_asked_for),
 		TEST(the_ceiling_is_users_by_mean_think_time),
