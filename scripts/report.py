@@ -102,6 +102,7 @@ def sections(d: Drawn) -> list[tuple[str, Table]]:
     for point in points(d):
         table = point_table(d.experiment, d.records, point)
         if table.rows:
+            table.caption = ""      # said once, at the head
             out.append((d.experiment.point_title(point), table))
     table = output_table(d.experiment, d.records)
     if table.rows:
