@@ -24,7 +24,7 @@ from verdicts import KINDS, Verdict, counts, reference
 
 FINDINGS = rec.ROOT / "docs" / "findings.md"
 MEANING = {
-    "reproduced": "the ratio agrees with the published one",
+    "reproduced": "the ratio or count agrees with the published one",
     "trend-only": "the same direction, another size",
     "not-reproduced": "no difference, or the opposite",
     "not-applicable-here": "nothing to compare with here",
