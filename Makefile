@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Every entry point of perhop. `make help` lists them. Quiet unless V=1. Output goes to $(B).
 
+# `make compare A=… B=…` is about two dataplanes; everywhere else B is the folder to build in.
+ifneq ($(filter compare,$(MAKECMDGOALS)),)
+SECOND  := $(B)
+override B := build
+endif
 B       ?= build
 CC      ?= gcc
 CLANG   ?= clang
@@ -136,7 +141,7 @@ FORCE:
 # ---- Entry points -------------------------------------------------------------------------------
 # `make help` prints what follows the two hashes.
 SEED    ?= 1
-FIGURES ?=
+ONLY    ?=
 
 all: ## build build/perhop (default)
 
@@ -178,15 +183,17 @@ check: all $(UNITBIN) $(FUZZBIN) $(GUEST) ## every test: lint, unit, fuzz replay
 	@tests/run -b $(B) $(TESTS)
 
 .PHONY: reproduce
-reproduce: all ## run the experiments, draw figures, judge: PROFILE=smoke|quick|paper FIGURES=fig08,...
+reproduce: all ## run the experiments, draw figures, judge: PROFILE=smoke|quick|paper ONLY=fig08,... RESUME=DIR|no
 	@$(PYTHON) scripts/reproduce.py --profile $(PROFILE) --seed $(SEED) --program $(PERHOP) \
-		$(if $(FIGURES),--only $(FIGURES)) $(if $(RESUME),--resume $(RESUME))
+		$(if $(ONLY),--only $(ONLY)) $(if $(RESUME),--resume $(RESUME))
 
 .PHONY: compare
-compare: ## compare two dataplanes of a run: make compare RECORDS=FILE A=skmsg B=kernel:http
-	@test -n "$(RECORDS)" -a -n "$(A)" -a -n "$(B)" || \
-		{ echo 'usage: make compare RECORDS=results/runs/.../records.jsonl A=skmsg B=kernel:http'; exit 2; }
-	@$(PYTHON) scripts/compare.py $(RECORDS) --a '$(A)' --b '$(B)'
+compare: all ## run two dataplanes interleaved and compare: A=skmsg B=kernel:http W=boutique [C=1,32] [REPS=5] [T=2]
+	@test -n "$(A)" -a -n "$(SECOND)" -a -n "$(W)$(RECORDS)" || \
+		{ echo 'usage: make compare A=skmsg B=kernel:http W=boutique [C=1,8,32] [REPS=5] [T=SECONDS]'; \
+		  echo '       make compare A=skmsg B=kernel:http RECORDS=results/runs/.../records.jsonl'; exit 2; }
+	@$(PYTHON) scripts/compare.py $(RECORDS) --a '$(A)' --b '$(SECOND)' --program $(PERHOP) $(if $(W),--workload '$(W)') \
+		$(if $(C),--connections '$(C)') $(if $(REPS),--reps $(REPS)) $(if $(T),--duration $(T))
 
 .PHONY: bench
 bench: all ## our load generator beside wrk, on this machine

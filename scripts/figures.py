@@ -84,8 +84,10 @@ def draw(experiment: Experiment, records: Sequence[Record], out: Path, gnuplot: 
     plot, judge = experiment.folder / "plot.py", experiment.folder / "verdicts.py"
     gnuplot = (gnuplot or not have_matplotlib() or not plot.exists()) and (experiment.folder / "plot.gp").exists()
     try:
-        if not select(mine):
-            drawn.problems.append("no valid runs: nothing to draw")
+        # Of another command's output that failed a check of its own, its folder says what still holds.
+        if not select(mine) and not any(r.get("output") for r in mine):
+            if not mine or any(r["skipped"] is None for r in mine):     # else the reasons are told as such
+                drawn.problems.append("no valid runs: nothing to draw")
         elif gnuplot:
             out.mkdir(parents=True, exist_ok=True)
             drawn.figures = by_gnuplot(experiment, mine, out)

@@ -24,7 +24,7 @@ from verdicts import KINDS, Verdict, counts, reference
 
 FINDINGS = rec.ROOT / "docs" / "findings.md"
 MEANING = {
-    "reproduced": "the ratio agrees with the published one",
+    "reproduced": "the ratio or count agrees with the published one",
     "trend-only": "the same direction, another size",
     "not-reproduced": "no difference, or the opposite",
     "not-applicable-here": "nothing to compare with here",
@@ -102,6 +102,7 @@ def sections(d: Drawn) -> list[tuple[str, Table]]:
     for point in points(d):
         table = point_table(d.experiment, d.records, point)
         if table.rows:
+            table.caption = ""      # said once, at the head
             out.append((d.experiment.point_title(point), table))
     table = output_table(d.experiment, d.records)
     if table.rows:

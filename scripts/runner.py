@@ -191,7 +191,7 @@ def output_base(cell: Cell, seed: int) -> rec.Record:
     return {"schema_version": 1, "kind": "output", "run_id": "out-" + secrets.token_hex(8), "label": cell.label,
             "time": now(), "dataplane": cell.dataplane or None, "workload": cell.workload or None,
             "rep": cell.rep, "seed": seed * 1000 + cell.rep, "command": cell.arguments(seed), "elapsed_s": None,
-            "output": None, "valid": False, "invalid_reasons": [], "skipped": None, "marks": [], "promises": None,
+            "output": None, "valid": False, "invalid_reasons": [], "skipped": None, "marks": [],
             "host": None}
 
 

@@ -233,9 +233,9 @@ def curve(records: Sequence[Record], folder: Path) -> None:
 
 
 def save(fig: Any, folder: Path, stem: str) -> None:
-    """PDF and PNG without dates, so that the same records give the same bytes."""
-    fig.savefig(folder / f"{stem}.pdf", metadata={"CreationDate": None})
-    fig.savefig(folder / f"{stem}.png", dpi=200, metadata={"Software": None})
+    """PDF, PNG and SVG without dates, so that the same records give the same bytes."""
+    import style
+    style.save(fig, folder, stem)
 
 
 def draw(folder: Path) -> None:

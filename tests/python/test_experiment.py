@@ -3,9 +3,10 @@
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import synthetic
-from experiment import PROFILES, ConfError, make_plan, read, read_all
+from experiment import LIMITS, PROFILES, ConfError, make_plan, read, read_all
 
 FIGURES = synthetic.ROOT / "paper-figs"
 GOOD = """
@@ -58,6 +59,29 @@ class Conf(unittest.TestCase):
             seeds.setdefault(cell.rep, set()).add(args[args.index("--seed") + 1])
         self.assertEqual(seeds, {0: {"1000"}, 1: {"1001"}, 2: {"1002"}})
 
+    def test_another_command_gets_the_settings_of_its_cell(self) -> None:
+        text = GOOD.replace("workload = echo", "workload = echo\ncommand = audit -d {dataplane} -w {workload} "
+                            "-c {users} --seed {seed} 'one word'")
+        cell = next(c for c in read(self.folder(text)).cells("smoke") if c.system == "b" and c.point == "c1")
+        self.assertEqual(cell.arguments(2), ["audit", "-d", "skmsg,wait=block", "-w", "echo", "-c", "1", "--seed",
+                                             "2000", "one word", "--json"])
+        self.assertEqual(cell.load_s, 1.0, "warm-up belongs to run")
+
+    def test_a_command_needs_neither_dataplane_nor_workload_and_may_hold_for_one_point(self) -> None:
+        text = GOOD.replace("[system.b]\ndataplane = skmsg,wait=block\n", "").replace(
+            "users = 1\n", "users = 1\ncommand = floor --reps 3\n")
+        cells = {c.point: c for c in read(self.folder(text)).cells("smoke")}
+        self.assertEqual(cells["c1"].arguments(1), ["floor", "--reps", "3", "--json"])
+        self.assertEqual(cells["open"].arguments(1)[0], "run")
+        alone = text.replace("dataplane = null", "name = machine").replace("workload = echo\n", "").replace(
+            "[point.open]\n", "[point.open]\ncommand = floor\n")
+        self.assertEqual({c.dataplane for c in read(self.folder(alone)).cells("smoke")}, {""})
+
+    def test_further_arguments_of_run_come_before_json(self) -> None:
+        text = GOOD.replace("users = 1\n", "users = 1\nargs = --limit {users}\n")
+        args = next(c for c in read(self.folder(text)).cells("smoke") if c.point == "c1").arguments(1)
+        self.assertEqual(args[-3:], ["--limit", "1", "--json"])
+
     def test_mistakes_are_named(self) -> None:
         for change, word in (
                 (("users = 1", "users = many"), "users"), (("users = 1", "users = 0"), "users"),
@@ -67,6 +91,8 @@ class Conf(unittest.TestCase):
                 (("[profile.smoke.open]", "[profile.smoke.shut]"), "shut"),
                 (("title = T", "title = T\nheadline = nowhere"), "headline"),
                 (("users = 1", "users = 1\nthink_ms = 5-6"), "think_ms"),
+                (("users = 1", "users = 1\ncommand = audit {datplane}"), "datplane"),
+                (("users = 1", "users = 1\nargs = 'open"), "'open"),
                 (("[experiment]", "experiment"), "experiment.conf")):
             with self.assertRaises(ConfError, msg=change) as caught:
                 read(self.folder(GOOD.replace(*change)))
@@ -120,6 +146,26 @@ class Planning(unittest.TestCase):
         self.assertNotEqual(first, [c.system for c in plan.cells if c.rep == 1])
         self.assertGreater(sum(a != b for a, b in zip(first, first[1:])), len(first) // 2)
         self.assertEqual(len({c.label for c in plan.cells}), len(plan.cells))
+
+    def test_a_profile_keeps_its_time_whatever_folders_there_are(self) -> None:
+        for profile, limit in LIMITS.items():
+            plan = make_plan(self.experiments, profile, 1, "program")
+            self.assertLessEqual(sum(c.cost_s for c in plan.cells), limit)
+            taken = {c.experiment for c in plan.cells}
+            self.assertEqual(taken, {e.name for e in self.experiments if e.cells(profile)},
+                             "no experiment is left out whole")
+
+    def test_what_does_not_fit_is_named_and_headlines_come_first(self) -> None:
+        with mock.patch.dict(LIMITS, {"quick": 60.0}):
+            plan = make_plan([read(FIGURES / "fig08-09-boutique")], "quick", 1, "program")
+        self.assertLessEqual(sum(c.cost_s for c in plan.cells), 60.0)
+        points = {}
+        for cell in plan.cells:
+            points.setdefault((cell.rep, cell.point), set()).add(cell.system)
+        self.assertIn((0, "c32"), points)
+        self.assertEqual({len(s) for s in points.values()}, {4}, "all systems of a point, or none")
+        self.assertIn("fig08-09-boutique at users", plan.left_out)
+        self.assertEqual(make_plan([read(FIGURES / "fig08-09-boutique")], "paper", 1, "program").left_out, ())
 
 
 if __name__ == "__main__":

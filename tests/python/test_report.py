@@ -11,7 +11,9 @@ import unittest
 import warnings
 from html.parser import HTMLParser
 from pathlib import Path
+from unittest import mock
 
+import agree
 import browser
 import compare
 import records as rec
@@ -25,11 +27,12 @@ from verdicts import (INCONSISTENT, KINDS, NOT_APPLICABLE, NOT_REPRODUCED, REPRO
                       published, reference, with_half)
 
 FIGURES = synthetic.ROOT / "paper-figs"
+FAKE = Path(__file__).resolve().parent / "fake_perhop.py"
 BOUTIQUE = FIGURES / "fig08-09-boutique"
 
 
-def make_run(folder: Path, records: list[dict], figures: Path = FIGURES) -> Path:
-    """A run's folder from records; returns its report."""
+def make_run(folder: Path, records: list[dict], figures: Path = FIGURES, fast: bool = False) -> Path:
+    """A run's folder from records; returns its report. fast: gnuplot's one figure is enough."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "records.jsonl"
     path.unlink(missing_ok=True)
@@ -38,7 +41,7 @@ def make_run(folder: Path, records: list[dict], figures: Path = FIGURES) -> Path
     plan = make_plan([read(f.parent) for f in sorted(figures.glob("*/experiment.conf"))], "quick", 1, "synthetic")
     (folder / "plan.json").write_text(json.dumps(plan.as_json()))
     with contextlib.redirect_stdout(io.StringIO()):
-        status = reproduce.main(["--draw", str(folder), "--figures", str(figures)])
+        status = reproduce.main(["--draw", str(folder), "--figures", str(figures), *(["--gnuplot"] if fast else [])])
     assert status == 0
     return folder / "report.html"
 
@@ -97,6 +100,19 @@ class Figures(Temporary):
         self.assertEqual(at, sorted(at))
         self.assertGreaterEqual(min(b - a for a, b in zip(at, at[1:])), 10 - 1e-9)
         self.assertEqual(style.spread([0, 100], 10), [0, 100])
+
+
+    @unittest.skipUnless(shutil.which("gnuplot"), "no gnuplot here")
+    def test_gnuplot_draws_where_matplotlib_is_missing(self) -> None:
+        with mock.patch("figures.have_matplotlib", lambda: False):
+            drawn = draw(read(BOUTIQUE), synthetic.experiment_records(3, samples=100), self.base)
+        self.assertEqual(drawn.problems, [])
+        (svg, caption), = drawn.figures
+        self.assertIn("Drawn by gnuplot", caption)
+        for suffix in (".svg", ".pdf", ".png"):
+            self.assertGreater(svg.with_suffix(suffix).stat().st_size, 1000)
+        self.assertIn("SK_MSG", svg.read_text())
+        self.assertEqual((self.base / "points.dat").read_text().count('"'), 8, "a block for each of four systems")
 
 
 class Verdicts(Temporary):
@@ -194,6 +210,44 @@ class Reports(Temporary):
             self.assertIn(word, text)
         self.assertNotIn("http://", re.sub(r"http://www\.w3\.org/[^\"]*", "", text))
 
+    def test_findings_crossings_and_own_tables_are_in_it(self) -> None:
+        figures = self.base / "figs"
+        shutil.copytree(FIGURES, figures, ignore=shutil.ignore_patterns("__pycache__"))
+        with open(figures / BOUTIQUE.name / "verdicts.py", "a", encoding="utf-8") as file:
+            file.write("\n\ndef tables(records):\n    from tables import Table\n"
+                       "    return [('My own table', Table(('a', 'b'), [('x<y', str(len(records)))]))]\n")
+        rows = synthetic.experiment_records(3, samples=100)
+        for row in rows:        # null falls behind SK_MSG at 32 connections
+            if row["dataplane"] == "null" and row["label"].split("/")[2] == "c32":
+                row["rps"] = 10000.0 + row["rep"]
+        path = make_run(self.base / "run", rows, figures, fast=True)
+        for name in ("report.html", "report.md"):
+            text = (path.parent / name).read_text()
+            for word in ("What was found in the papers", "My own table", "RPS: SK_MSG exceeds function call from",
+                         "no back-pressure"):
+                self.assertIn(word, text)
+        self.assertIn("x&lt;y", path.read_text())
+        self.assertIn("My own table", (path.parent / "tables.tex").read_text())
+
+    def test_markdown_of_findings_becomes_html_and_nothing_else(self) -> None:
+        import markup
+        text = markup.to_html("# T\n\n## A `<b>`\n\n**Bold.** x < y *slanted* [text](u.md) 2*3*4\n\n- one\n  more\n- `two`\n\nend")
+        self.assertEqual(text, "<h3>A <code>&lt;b&gt;</code></h3>\n<p><b>Bold.</b> x &lt; y <i>slanted</i> text 2<i>3</i>4"
+                         "</p>\n<ul>\n<li>one\nmore</li>\n<li><code>two</code></li>\n</ul>\n<p>end</p>")
+
+    def test_two_runs_of_the_same_records_agree_and_a_changed_verdict_is_named(self) -> None:
+        rows = synthetic.experiment_records(3, samples=100)
+        a, b = (make_run(self.base / name, rows, fast=True).parent for name in "ab")
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            self.assertEqual(agree.main([str(a), str(b)]), 0)
+            verdicts = json.loads((b / "verdicts.json").read_text())
+            verdicts[0]["kind"] = REPRODUCED
+            (b / "verdicts.json").write_text(json.dumps(verdicts))
+            self.assertEqual(agree.main([str(a), str(b)]), 1)
+        self.assertIn(verdicts[0]["claim"], out.getvalue())
+        with contextlib.redirect_stderr(io.StringIO()):
+            self.assertEqual(agree.main([str(a), str(self.base)]), 2)
+
     def test_the_same_records_give_the_same_report(self) -> None:
         rows = synthetic.experiment_records(1, samples=100)
         texts = []
@@ -207,7 +261,7 @@ class Reports(Temporary):
         for row in rows:
             row.update(valid=False, invalid_reasons=["<script>alert(1)</script>"])
             row["host"]["kernel"] = "<img src=x>|y"
-        text = make_run(self.base / "run", rows).read_text()
+        text = make_run(self.base / "run", rows, fast=True).read_text()
         self.assertNotIn("<script>alert", text)
         self.assertNotIn("<img", text)
 
@@ -228,7 +282,7 @@ class Reports(Temporary):
         rows = synthetic.experiment_records(2, points=("c32",), samples=100)
         rows[0].update(valid=False, invalid_reasons=["3 % of the requests failed"])
         folder = self.base / "run"
-        make_run(folder, rows)
+        make_run(folder, rows, fast=True)
         with open(folder / "records.jsonl", "a", encoding="utf-8") as file:
             file.write('junk\n{"schema_ver')
         with contextlib.redirect_stdout(io.StringIO()):
@@ -264,6 +318,16 @@ class Comparing(Temporary):
         with contextlib.redirect_stderr(io.StringIO()) as err:
             self.assertEqual(compare.main([str(path), "--a", "skmsg", "--b", "dpdk"]), 2)
         self.assertIn("dpdk", err.getvalue())
+
+    def test_two_backends_are_run_interleaved_and_compared(self) -> None:
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out), mock.patch("runner.wait_for_quiet", lambda limit: 0.0):
+            status = compare.main(["--a", "skmsg", "--b", "null", "--workload", "boutique", "--reps", "2",
+                                   "--connections", "1,8", "--program", str(FAKE), "--runs", str(self.base)])
+        self.assertEqual(status, 0)
+        self.assertEqual(out.getvalue().count("| RPS |"), 2)
+        self.assertEqual([r for r, _ in re.findall(r"^([12]) +(null|skmsg) ", out.getvalue(), re.M)],
+                         ["1"] * 4 + ["2"] * 4)
 
 
 @unittest.skipUnless(browser.PROGRAM, "no Chromium here")

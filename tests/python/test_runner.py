@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The runner with a stand-in for perhop: nothing lost, nothing twice, whatever happens."""
+import contextlib
+import io
 import json
 import os
 import signal
@@ -127,11 +129,59 @@ class Running(Case):
         self.assertIn("No space left", str(caught.exception))
         self.assertEqual(self.runner().run().done, 8)
 
+    def test_what_has_not_begun_when_the_time_is_over_is_skipped_with_that_reason(self) -> None:
+        r = self.runner(limit_s=-1.0)
+        state = r.run()
+        self.assertEqual((state.done, state.skipped), (8, 8))
+        self.assertIn("were over", rec.load(r.records).records[0]["skipped"])
+        self.assertEqual(self.trace.read_text(), "")
+
     def test_expected_time_learns_and_leaves_out_what_cannot_run(self) -> None:
         r = self.runner(unavailable={"skmsg": "x"})
         self.assertAlmostEqual(r.expected_s(self.plan.cells), 4 * (0.1 + runner.OVERHEAD_S))
         r.overheads = [5.0, 5.0, 90.0]
         self.assertAlmostEqual(r.expected_s(self.plan.cells), 4 * 5.1)
+
+
+class Commands(Case):
+    """Cells of another sub-command than run."""
+
+    def go(self, mode: str) -> list[dict]:
+        (self.figures / "exp" / "experiment.conf").write_text(
+            CONF.replace("workload = boutique", "command = audit -d {dataplane} --seed {seed}"))
+        self.plan = make_plan([read(self.figures / "exp")], "smoke", 1, "fake")
+        with mock.patch.dict(os.environ, {"FAKE_MODE": mode}):
+            r = self.runner()
+            self.state = r.run()
+        self.folder = r.folder
+        return rec.load(r.records).records
+
+    def test_what_a_command_prints_is_kept_as_it_is(self) -> None:
+        rows = self.go("ok")
+        self.assertEqual((len(rows), self.state.failed, self.state.skipped), (8, 0, 0))
+        for row in rows:
+            self.assertEqual(row["output"][0]["asked"], row["command"])
+            self.assertTrue(row["valid"])
+            self.assertEqual(row["host"]["kernel"], "synthetic")
+        self.assertIsNone(unfinished(self.runs, self.plan.hash))
+
+    def test_a_check_of_its_own_that_fails_makes_the_record_invalid(self) -> None:
+        rows = self.go("invalid")
+        self.assertEqual(self.state.failed, 8)
+        self.assertIn("exit 1", rows[0]["invalid_reasons"][0])
+        self.assertIsNotNone(rows[0]["output"])
+
+    def test_a_command_that_cannot_run_is_skipped_with_its_words(self) -> None:
+        rows = self.go("silent")
+        self.assertEqual(self.state.skipped, 8)
+        self.assertIn("it needs eBPF", rows[0]["skipped"])
+
+    def test_its_records_reach_the_report(self) -> None:
+        self.go("ok")
+        from reproduce import main
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.assertEqual(main(["--draw", str(self.folder), "--figures", str(self.figures)]), 0)
+        self.assertIn("Runs of exp", (self.folder / "report.html").read_text())
 
 
 class Resuming(Case):

@@ -113,6 +113,68 @@ class Series(unittest.TestCase):
         self.assertFalse(stats.little(32, 0, 0.002)[1])
 
 
+class Crossovers(unittest.TestCase):
+    XS = (1, 4, 16, 64)
+
+    def draw(self, rng, noise: float, n: int = 5) -> tuple[list, list]:
+        # a/b = (x / 10)^0.8: they cross at 10, and the log ratio is a line over log x.
+        a = [rng.normal(100 * (x / 10) ** 0.8, noise * 100 * (x / 10) ** 0.8, n) for x in self.XS]
+        b = [rng.normal(100, noise * 100, n) for _ in self.XS]
+        return a, b
+
+    def test_crossing_without_noise_is_exact(self) -> None:
+        crossing, = stats.crossovers(self.XS, *self.draw(np.random.default_rng(1), 0))
+        self.assertAlmostEqual(crossing.at.value, 10, places=6)
+        self.assertTrue(crossing.upwards and crossing.shown)
+        self.assertAlmostEqual(crossing.at.low, 10, places=6)
+        back, = stats.crossovers(self.XS, *self.draw(np.random.default_rng(1), 0)[::-1])
+        self.assertFalse(back.upwards)
+
+    def test_interval_of_a_crossing_covers_as_stated(self) -> None:
+        rng, hits = np.random.default_rng(2), 0
+        for i in range(300):
+            found = stats.crossovers(self.XS, *self.draw(rng, 0.05), rounds=800, seed=i)
+            self.assertEqual(len(found), 1)
+            e = found[0].at
+            hits += (e.low is None or e.low <= 10) and (e.high is None or 10 <= e.high)
+        self.assertGreaterEqual(hits / 300, 0.97)
+
+    def test_systems_that_do_not_cross_have_no_crossing(self) -> None:
+        rng = np.random.default_rng(3)
+        a = [rng.normal(200, 5, 5) for _ in self.XS]
+        b = [rng.normal(100, 5, 5) for _ in self.XS]
+        self.assertEqual(stats.crossovers(self.XS, a, b), [])
+
+    def test_equal_systems_show_no_crossing(self) -> None:
+        rng, shown = np.random.default_rng(4), 0
+        for i in range(100):
+            a, b = ([rng.normal(100, 5, 5) for _ in self.XS] for _ in range(2))
+            shown += any(c.shown for c in stats.crossovers(self.XS, a, b, rounds=800, seed=i))
+        self.assertLessEqual(shown, 5)
+
+    def test_two_runs_give_a_place_and_no_interval(self) -> None:
+        crossing, = stats.crossovers((1, 100), [[1, 1], [100, 100]], [[10, 10], [10, 10]])
+        self.assertAlmostEqual(crossing.at.value, 10)
+        self.assertEqual((crossing.at.low, crossing.at.high, crossing.shown), (None, None, False))
+
+
+class Validity(unittest.TestCase):
+    def test_a_sound_run_has_no_remark_and_each_fault_has_its_own(self) -> None:
+        sound = synthetic.record(samples=100)
+        self.assertEqual(stats.remarks(sound), [])
+        for change, word in (({"errors": 5}, "errors"), ({"missed": 7}, "missed"),
+                             ({"little": {"ratio": 1.2}}, "Little"),
+                             ({"offered_ceiling_rps": sound["rps"] * 1.01}, "ceiling")):
+            remarks = stats.remarks({**sound, **change})
+            self.assertEqual(len(remarks), 1)
+            self.assertIn(word, remarks[0])
+
+    def test_a_run_that_never_settles_is_told(self) -> None:
+        record = synthetic.record(samples=100)
+        record["series"]["points"] = [[i * 100, 0, 1.0, 2.0, 32] for i in range(60)]
+        self.assertIn("steady", "".join(stats.remarks(record)))
+
+
 class Histograms(unittest.TestCase):
     def test_quantiles_of_merged_histograms_match_exact_sorts(self) -> None:
         rng = np.random.default_rng(7)
