@@ -13,7 +13,7 @@ PROFILE ?= quick
 Q       := $(if $(V),,@)
 say      = $(if $(V),,@printf '  %-8s%s\n' '$(1)' '$(2)')
 
-# What is missing comes before all else: what follows asks gcc and pkg-config already while make reads it.
+# What is missing comes before all else: what follows asks gcc and pkg-config while make reads it.
 # On a complete machine that costs 20 ms. Not with make -n.
 ifneq ($(filter check check-mpk reproduce,$(MAKECMDGOALS)),)
 ifeq ($(findstring n,$(filter-out --%,$(firstword -$(MAKEFLAGS)))),)
@@ -95,7 +95,7 @@ $(TEXTH): $(B)/%.h: %
 # <bpf/usdt.bpf.h> includes <asm/errno.h>, which Debian keeps under its multiarch folder.
 BPFINC := -idirafter /usr/include/$(shell $(CC) -print-multiarch 2>/dev/null)
 
-# The running kernel's types; those of another kernel's file do as well: eBPF programs are fitted when loaded.
+# The running kernel's types. Another kernel's do as well: eBPF programs are fitted when loaded.
 VMLINUX ?= /sys/kernel/btf/vmlinux
 
 $(B)/vmlinux.h:

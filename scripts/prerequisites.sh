@@ -73,7 +73,9 @@ missing_elsewhere() {
 		pc:*) pkg-config --exists "$what" ;;
 		py:*) /usr/bin/python3 -c "import importlib.util as u, sys; sys.exit(not u.find_spec('$what'))" ;;
 		file:/usr/lib/*) test -e "$what" || test -e "/usr/lib64/${what#/usr/lib/}" ;;
-		file:/usr/include/*) test -e "$what" || test -e "/usr/include/$(uname -m)-linux-gnu/${what#/usr/include/}" ;;
+		file:/usr/include/*)
+			test -e "$what" || test -e "/usr/include/$(uname -m)-linux-gnu/${what#/usr/include/}"
+			;;
 		file:*) test -e "$what" ;;
 		esac >/dev/null 2>&1 || echo "$package $reason $how"
 	done
@@ -137,7 +139,11 @@ install_debian() {
 never_start() {
 	[ -e "/etc/init.d/$1" ] || return 0
 	update-rc.d "$1" disable
-	if command -v systemctl; then systemctl disable "$1.service"; else deb-systemd-helper disable "$1.service"; fi
+	if command -v systemctl; then
+		systemctl disable "$1.service"
+	else
+		deb-systemd-helper disable "$1.service"
+	fi
 } >/dev/null 2>&1
 
 # The packages' names elsewhere differ a little: a hint, not a promise.
