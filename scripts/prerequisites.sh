@@ -24,12 +24,11 @@ libmnl-dev build pc:libmnl
 libturbojpeg0-dev build pc:libturbojpeg
 libsqlite3-dev build pc:sqlite3
 libelf-dev build pc:libelf
-systemtap-sdt-dev build cmd:dtrace
+systemtap-sdt-dev build file:/usr/include/sys/sdt.h
 zlib1g-dev build pc:zlib
 libbpf-dev bpf pc:libbpf
 clang bpf cmd:clang
 bpftool bpf cmd:bpftool
-systemtap-sdt-dev bpf file:/usr/include/x86_64-linux-gnu/sys/sdt.h
 nginx nginx cmd:nginx
 libnginx-mod-http-lua nginx file:/usr/lib/nginx/modules/ngx_http_lua_module.so
 python3 python cmd:/usr/bin/python3
@@ -74,6 +73,9 @@ missing_elsewhere() {
 		pc:*) pkg-config --exists "$what" ;;
 		py:*) /usr/bin/python3 -c "import importlib.util as u, sys; sys.exit(not u.find_spec('$what'))" ;;
 		file:/usr/lib/*) test -e "$what" || test -e "/usr/lib64/${what#/usr/lib/}" ;;
+		file:/usr/include/*)
+			test -e "$what" || test -e "/usr/include/$(uname -m)-linux-gnu/${what#/usr/include/}"
+			;;
 		file:*) test -e "$what" ;;
 		esac >/dev/null 2>&1 || echo "$package $reason $how"
 	done
@@ -120,42 +122,67 @@ install_debian() {
 	describe "$missing"
 	deny_services
 	export DEBIAN_FRONTEND=noninteractive
-	apt-get -q -o DPkg::Lock::Timeout=120 update || return 1
 	# shellcheck disable=SC2086 # the list is to be split
-	apt-get -q -y -o DPkg::Lock::Timeout=120 -o Dpkg::Options::=--force-confold \
-		install --no-install-recommends $packages || return 1
-	# Nor is it to start with the machine. perhop runs its own nginx from its own configuration.
+	apt-get -q -o DPkg::Lock::Timeout=120 update &&
+		apt-get -q -y -o DPkg::Lock::Timeout=120 -o Dpkg::Options::=--force-confold \
+			install --no-install-recommends $packages
+	status=$?
 	case " $packages " in
-	*' nginx '*)
-		if command -v systemctl >/dev/null 2>&1; then
-			systemctl disable nginx.service >/dev/null 2>&1 || :
-		fi
-		;;
+	*' nginx '*) never_start nginx ;;
 	esac
 	restore_services
+	return $status
 }
+
+# Nor is it to start with the machine: perhop runs its own from its own configuration. Where there is
+# no systemctl (a chroot, an image to be), there may be systemd or SysV's init later.
+never_start() {
+	[ -e "/etc/init.d/$1" ] || return 0
+	update-rc.d "$1" disable
+	if command -v systemctl; then
+		systemctl disable "$1.service"
+	else
+		deb-systemd-helper disable "$1.service"
+	fi
+} >/dev/null 2>&1
 
 # The packages' names elsewhere differ a little: a hint, not a promise.
 hint() {
-	if command -v dnf >/dev/null 2>&1; then
-		echo "  dnf install gcc pkgconf jansson-devel openssl-devel protobuf-c-devel protobuf-c-compiler" \
-			"libmnl-devel elfutils-libelf-devel zlib-devel libbpf-devel clang bpftool nginx" \
-			"nginx-mod-http-lua python3 python3-numpy python3-scipy python3-matplotlib" \
-			"python3-jsonschema libcmocka-devel curl procps-ng iproute ShellCheck wrk"
-	elif command -v pacman >/dev/null 2>&1; then
-		echo "  pacman -S base-devel jansson openssl protobuf-c libmnl libelf zlib libbpf clang bpf nginx" \
-			"nginx-mod-lua python-numpy python-scipy python-matplotlib python-jsonschema cmocka" \
-			"curl procps-ng iproute2 shellcheck python-pyflakes wrk"
-	elif command -v apk >/dev/null 2>&1; then
-		echo "  apk add build-base jansson-dev openssl-dev protobuf-c-dev libmnl-dev elfutils-dev zlib-dev" \
-			"libbpf-dev clang bpftool nginx nginx-mod-http-lua py3-numpy py3-scipy py3-matplotlib" \
-			"py3-jsonschema cmocka-dev curl procps iproute2 shellcheck py3-flakes wrk"
-	elif command -v apt-get >/dev/null 2>&1; then
-		echo "  apt-get install --no-install-recommends $(names_of "$missing")"
-		echo "  (Ubuntu: bpftool is in linux-tools-generic; nginx starts by itself, stop it afterwards)"
-	else
-		echo "  the packages above, or their counterparts, by this system's package manager"
-	fi
+	sudo=
+	[ "$(id -u)" = 0 ] || sudo='sudo '
+	case " $ID ${ID_LIKE-} " in
+	*' fedora '* | *' rhel '* | *' centos '*)
+		echo "  ${sudo}dnf install gcc glibc-devel pkgconf jansson-devel openssl-devel protobuf-c-devel" \
+			"protobuf-c-compiler libmnl-devel turbojpeg-devel sqlite-devel elfutils-libelf-devel" \
+			"systemtap-sdt-devel zlib-devel libbpf-devel clang bpftool nginx nginx-mod-http-lua" \
+			"python3 python3-numpy python3-scipy python3-matplotlib python3-jsonschema" \
+			"libcmocka-devel curl procps-ng iproute ShellCheck python3-pyflakes wrk"
+		;;
+	*' arch '*)
+		echo "  ${sudo}pacman -S --needed base-devel jansson openssl protobuf-c libmnl libjpeg-turbo sqlite" \
+			"libelf zlib libbpf clang bpf nginx nginx-mod-lua python python-numpy python-scipy" \
+			"python-matplotlib python-jsonschema cmocka curl procps-ng iproute2 shellcheck" \
+			"python-pyflakes wrk"
+		echo "  (sys/sdt.h is systemtap's, which is in the AUR)"
+		;;
+	*' alpine '*)
+		echo "  ${sudo}apk add build-base bash linux-headers pkgconf jansson-dev openssl-dev protobuf-c-dev" \
+			"protobuf-c-compiler libmnl-dev libjpeg-turbo-dev sqlite-dev elfutils-dev zlib-dev" \
+			"libbpf-dev clang bpftool nginx nginx-mod-http-lua python3 py3-numpy py3-scipy" \
+			"py3-matplotlib py3-jsonschema cmocka-dev curl procps iproute2 shellcheck py3-flakes wrk"
+		echo "  (sys/sdt.h is SystemTap's; perhop is developed against glibc)"
+		;;
+	*' ubuntu '*)
+		echo "  ${sudo}apt-get install --no-install-recommends" \
+			"$(names_of "$missing" | sed 's/\<bpftool\>/linux-tools-generic/')"
+		echo "  (nginx starts by itself; to stop it: ${sudo}systemctl disable --now nginx)"
+		;;
+	*' debian '*)
+		echo "  ${sudo}apt-get install --no-install-recommends $(names_of "$missing")"
+		echo "  (nginx starts by itself; to stop it: ${sudo}systemctl disable --now nginx)"
+		;;
+	*) echo "  the packages above, or their counterparts, by this system's package manager" ;;
+	esac
 }
 
 case ${1-} in
@@ -166,7 +193,7 @@ case ${1-} in
 	;;
 esac
 
-ID=unknown
+ID=unknown ID_LIKE=
 # shellcheck disable=SC1091 # the system's
 [ -r /etc/os-release ] && . /etc/os-release
 if [ "$ID" = debian ] && command -v dpkg-query >/dev/null 2>&1; then
@@ -184,7 +211,7 @@ fi
 if [ "$ID" != debian ]; then
 	echo "Missing on this system ($ID), by their names in Debian:"
 	describe "$missing"
-	echo "Probably this installs them:"
+	echo "Probably this installs them, with what else perhop needs:"
 	hint
 	exit 1
 fi
