@@ -2,19 +2,22 @@
 /*
  * A pod is a network namespace with an address on the bridge of a private "node" namespace:
  *
- *      host ns          node ns: bridge `node`, 10.77.0.0/24, visible to nobody else
+ *      host ns          node ns: bridge `node`, 100.64+.x.0/24, visible to nobody else
  *      ───────          ────────┬───────────┬───────────┬──────────┬────────
  *      listening         veth   │     veth  │     veth  │    veth  │
  *      socket ─────> [ingress  .2] [function 1 .3] [function 2 .4]  [broker]
  *
- * Since nothing of it is in the host's namespace, two deployments can use the same addresses at the
- * same time; since nothing has a name, nothing is left when the last process and descriptor are gone.
+ * Since nothing of it is in the host's namespace, it can collide with nothing there; since nothing has a
+ * name, nothing is left when the last process and descriptor are gone. Two deployments could even use
+ * the same addresses, but a frame is known by its addresses to whoever audits the whole machine: each
+ * gets a network of its own.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "dataplanes/kernel/kernel.h"
@@ -38,13 +41,30 @@ static bool has_function(unsigned i)
 	return i != POD_INGRESS && i != POD_BROKER;
 }
 
+/*
+ * A /24 of 100.64.0.0/10 (RFC 6598: addresses that belong to no site), told apart by the node
+ * namespace's inode. The kernel hands those out one after another: of 16,384 namespaces that live at
+ * the same time no two share one.
+ */
+static int choose_network(const struct kernel *k, uint32_t *network)
+{
+	struct stat node;
+
+	if (fstat(k->node_netns, &node))
+		return -errno;
+	*network = 100u << 24 | 64u << 16 | ((uint32_t)node.st_ino & 0x3fff) << 8;
+	return 0;
+}
+
 static int make_netns_pod(struct deployment *d, struct kernel *k, unsigned i)
 {
-	const uint32_t network = 10u << 24 | 77u << 16;
 	struct pod *p = &k->pod[i];
+	uint32_t network = 0;
 	char port[16];
-	int err;
+	int err = choose_network(k, &network);
 
+	if (err)
+		return deploy_error(d, err, "the node's namespace: %s", strerror(-err));
 	p->at = p->serve = address(network | (ADDRESS_FIRST + i), PORT_POD);
 	if (has_function(i) && k->sidecar != SIDECAR_NONE)
 		p->serve = address(INADDR_LOOPBACK, PORT_FUNCTION);
