@@ -154,7 +154,8 @@ static int try_alone(const struct audit *a, struct hook_state *s)
 
 	if (!skeleton)
 		return -errno;
-	bpf_object__for_each_program(program, object)
+	for (program = bpf_object__next_program(object, NULL); program;
+	     program = bpf_object__next_program(object, program))
 		bpf_program__set_autoload(program, !strcmp(bpf_program__name(program),
 							   s->hook->program));
 	err = audit_share(a, object);
@@ -212,7 +213,8 @@ static int load_chosen(struct audit *a, unsigned i)
 	l->skeleton = probes[i]->open(&a->knobs, &l->object);
 	if (!l->skeleton)
 		return -errno;
-	bpf_object__for_each_program(program, l->object) {
+	for (program = bpf_object__next_program(l->object, NULL); program;
+	     program = bpf_object__next_program(l->object, program)) {
 		bool wanted = false;
 
 		for (unsigned h = 0; h < a->hooks; h++)
@@ -511,7 +513,8 @@ int audit_cost(const struct audit *a, struct audit_cost *cost)
 	for (unsigned i = 0; i < AUDIT_PROBES; i++) {
 		struct bpf_program *program;
 
-		bpf_object__for_each_program(program, a->probe[i].object) {
+		for (program = bpf_object__next_program(a->probe[i].object, NULL); program;
+		     program = bpf_object__next_program(a->probe[i].object, program)) {
 			struct bpf_prog_info info = { 0 };
 			uint32_t size = sizeof(info);
 
