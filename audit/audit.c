@@ -29,7 +29,8 @@ static const struct probe *const probes[AUDIT_PROBES] = {
 };
 
 static const char *const shared_maps[] = {
-	"window", "cells", "components", "links", "pairs", "tasks", "cpus", NULL,
+	"window", "cells", "components", "links", "namespaces", "pairs", "tasks", "cpus",
+	NULL,
 };
 
 struct loaded {
@@ -407,6 +408,17 @@ static int plan_components(const struct audit *a, const struct plan *p)
 	return err;
 }
 
+static int plan_namespaces(const struct audit *a, const struct plan *p)
+{
+	int map = audit_map(a, "namespaces"), err = clear(map, sizeof(uint32_t));
+	uint32_t one = 1;
+
+	for (unsigned i = 0; !err && i < p->namespaces; i++)
+		if (bpf_map_update_elem(map, &p->namespace[i], &one, BPF_ANY))
+			err = -errno;
+	return err;
+}
+
 int audit_plan(struct audit *a, const struct plan *p)
 {
 	int map = audit_map(a, "links"), pairs = audit_map(a, "pairs");
@@ -416,6 +428,8 @@ int audit_plan(struct audit *a, const struct plan *p)
 	a->segments = p->segments;
 	if (!err)
 		err = clear(map, sizeof(struct audit_link_key));
+	if (!err)
+		err = plan_namespaces(a, p);
 	for (unsigned i = 0; !err && i < p->links; i++) {
 		const struct plan_link *l = &p->link[i];
 		struct audit_link value = {
