@@ -29,7 +29,8 @@ static const struct probe *const probes[AUDIT_PROBES] = {
 };
 
 static const char *const shared_maps[] = {
-	"window", "cells", "components", "links", "pairs", "tasks", "cpus", NULL,
+	"window", "cells", "components", "links", "namespaces", "pairs", "tasks", "cpus",
+	NULL,
 };
 
 struct loaded {
@@ -154,7 +155,8 @@ static int try_alone(const struct audit *a, struct hook_state *s)
 
 	if (!skeleton)
 		return -errno;
-	bpf_object__for_each_program(program, object)
+	for (program = bpf_object__next_program(object, NULL); program;
+	     program = bpf_object__next_program(object, program))
 		bpf_program__set_autoload(program, !strcmp(bpf_program__name(program),
 							   s->hook->program));
 	err = audit_share(a, object);
@@ -212,7 +214,8 @@ static int load_chosen(struct audit *a, unsigned i)
 	l->skeleton = probes[i]->open(&a->knobs, &l->object);
 	if (!l->skeleton)
 		return -errno;
-	bpf_object__for_each_program(program, l->object) {
+	for (program = bpf_object__next_program(l->object, NULL); program;
+	     program = bpf_object__next_program(l->object, program)) {
 		bool wanted = false;
 
 		for (unsigned h = 0; h < a->hooks; h++)
@@ -405,6 +408,17 @@ static int plan_components(const struct audit *a, const struct plan *p)
 	return err;
 }
 
+static int plan_namespaces(const struct audit *a, const struct plan *p)
+{
+	int map = audit_map(a, "namespaces"), err = clear(map, sizeof(uint32_t));
+	uint32_t one = 1;
+
+	for (unsigned i = 0; !err && i < p->namespaces; i++)
+		if (bpf_map_update_elem(map, &p->namespace[i], &one, BPF_ANY))
+			err = -errno;
+	return err;
+}
+
 int audit_plan(struct audit *a, const struct plan *p)
 {
 	int map = audit_map(a, "links"), pairs = audit_map(a, "pairs");
@@ -414,6 +428,8 @@ int audit_plan(struct audit *a, const struct plan *p)
 	a->segments = p->segments;
 	if (!err)
 		err = clear(map, sizeof(struct audit_link_key));
+	if (!err)
+		err = plan_namespaces(a, p);
 	for (unsigned i = 0; !err && i < p->links; i++) {
 		const struct plan_link *l = &p->link[i];
 		struct audit_link value = {
@@ -511,7 +527,8 @@ int audit_cost(const struct audit *a, struct audit_cost *cost)
 	for (unsigned i = 0; i < AUDIT_PROBES; i++) {
 		struct bpf_program *program;
 
-		bpf_object__for_each_program(program, a->probe[i].object) {
+		for (program = bpf_object__next_program(a->probe[i].object, NULL); program;
+		     program = bpf_object__next_program(a->probe[i].object, program)) {
 			struct bpf_prog_info info = { 0 };
 			uint32_t size = sizeof(info);
 

@@ -472,6 +472,41 @@ static int adopt(void *arg, pid_t pid)
 	return err == -EEXIST ? 0 : err;
 }
 
+static void add_namespace(struct plan *p, uint32_t inode)
+{
+	for (unsigned i = 0; i < p->namespaces; i++)
+		if (p->namespace[i] == inode)
+			return;
+	if (inode && p->namespaces < PLAN_NAMESPACES)
+		p->namespace[p->namespaces++] = inode;
+}
+
+void discover_namespaces(struct plan *p)
+{
+	char path[320], link[64];
+	struct dirent *entry;
+	uint32_t inode;
+	ssize_t n;
+	DIR *dir;
+
+	add_namespace(p, netns_of(getpid()));
+	for (unsigned i = AUDIT_CLIENT; i < p->components; i++)
+		for (unsigned k = 0; k < p->component[i].pids; k++)
+			add_namespace(p, netns_of(p->component[i].pid[k]));
+	dir = opendir("/proc/self/fd");
+	while (dir && (entry = readdir(dir))) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%s", entry->d_name);
+		n = readlink(path, link, sizeof(link) - 1);
+		if (n < 0)
+			continue;
+		link[n] = '\0';
+		if (sscanf(link, "net:[%" SCNu32 "]", &inode) == 1)
+			add_namespace(p, inode);
+	}
+	if (dir)
+		closedir(dir);
+}
+
 void discover_children(struct plan *p)
 {
 	/* Twice: /proc may list a grandchild before its parent. What fails now is not in the plan. */

@@ -37,6 +37,12 @@ int discover_cgroup(struct plan *p, const char *path);
 /* Add the children of all components to them, for programs with worker processes. */
 void discover_children(struct plan *p);
 
+/*
+ * Note the network namespaces of the chain: those of its components, our own (the client's), and those
+ * that this process holds open (a deployment's bridge may be in one without any process).
+ */
+void discover_namespaces(struct plan *p);
+
 /* A component for `pid`, named after its program and, when it listens, its port. Its id or -errno. */
 int discover_process(struct plan *p, pid_t pid);
 

@@ -43,9 +43,12 @@ int BPF_PROG(tcp_took, struct sock *sk, struct sk_buff *skb)
 	struct audit_link *l;
 	struct audit_cpu *cpu;
 	bool at_server;
-	__u32 segment;
+	__u32 segment, netns;
 
 	if (!counting())
+		return 0;
+	netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	if (!bpf_map_lookup_elem(&namespaces, &netns))
 		return 0;
 	l = link_of_socket(sk, &at_server);
 	if (!l || l->flags & AUDIT_LINK_DESCRIPTOR)

@@ -53,6 +53,17 @@ struct {
 	__type(value, struct audit_link);
 } links SEC(".maps");
 
+/*
+ * The network namespaces that the chain lives in. Another deployment may well use the same addresses:
+ * its frames are none of ours.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, __u32);
+} namespaces SEC(".maps");
+
 /* Segment of a hand-over from one component to another where no frame says it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -212,7 +223,7 @@ static __always_inline bool frame_parse(struct audit_frame *f, const void *l3, _
 	__u32 header, length;
 	__u8 version;
 
-	if (bpf_probe_read_kernel(&version, 1, l3))
+	if (!bpf_map_lookup_elem(&namespaces, &netns) || bpf_probe_read_kernel(&version, 1, l3))
 		return false;
 	if (version >> 4 == 4) {
 		struct iphdr ip;

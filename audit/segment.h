@@ -31,6 +31,7 @@ enum {
 	PLAN_LINKS = 128,
 	PLAN_PIDS = 16,             /* processes of one component */
 	PLAN_NAME = 48,
+	PLAN_NAMESPACES = 256,
 };
 
 /* Index 0 is nobody, 1 the client. */
@@ -69,6 +70,8 @@ struct plan {
 	struct plan_component component[AUDIT_COMPONENTS];
 	unsigned links;
 	struct plan_link link[PLAN_LINKS];
+	unsigned namespaces;        /* network namespaces whose frames may be the chain's */
+	uint32_t namespace[PLAN_NAMESPACES];
 	unsigned segments;          /* [0] is "not attributed" */
 	struct plan_segment segment[AUDIT_SEGMENTS];
 	uint8_t pair[AUDIT_COMPONENTS][AUDIT_COMPONENTS];   /* segment of a hand-over, 0: none */

@@ -76,7 +76,8 @@ static void leave_out(struct bpf_object *object)
 {
 	struct bpf_program *program;
 
-	bpf_object__for_each_program(program, object) {
+	for (program = bpf_object__next_program(object, NULL); program;
+	     program = bpf_object__next_program(object, program)) {
 		const char *section = bpf_program__section_name(program);
 
 		if (!strncmp(section, "tp_btf/", 7) &&
@@ -106,7 +107,8 @@ int trace_open(struct trace **out, struct audit *a, const char *const *binaries)
 		err = trace_bpf__load(t->skeleton);
 	if (err)
 		goto out;
-	bpf_object__for_each_program(program, t->skeleton->obj) {
+	for (program = bpf_object__next_program(t->skeleton->obj, NULL); program;
+	     program = bpf_object__next_program(t->skeleton->obj, program)) {
 		if (!bpf_program__autoload(program))
 			continue;
 		err = attach(t, program, binaries);

@@ -112,9 +112,9 @@ static int write_file(const struct trace_arguments *a, const json_t *trace)
 	FILE *f = a->output ? fopen(a->output, "we") : stdout;
 	int err = 0;
 
-	if (!f || json_dumpf(trace, f, JSON_COMPACT) || fputc('\n', f) == EOF)
+	if (!f || json_dumpf(trace, f, JSON_COMPACT) || fputc('\n', f) == EOF || fflush(f))
 		err = -EIO;
-	if (f && (a->output ? fclose(f) : fflush(f)))
+	if (f && f != stdout && fclose(f))
 		err = -EIO;
 	if (err)
 		fprintf(stderr, "perhop trace: cannot write %s\n",
