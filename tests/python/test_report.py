@@ -243,7 +243,7 @@ class Reports(Temporary):
             verdicts = json.loads((b / "verdicts.json").read_text())
             verdicts[0]["kind"] = REPRODUCED
             (b / "verdicts.json").write_text(json.dumps(verdicts))
-            self.assertEqual(agree.main([str(a), str(b)]), 1)
+            self.assertEqual(agree.main([str(a), str(b), "--least", "100"]), 1)
         self.assertIn(verdicts[0]["claim"], out.getvalue())
         with contextlib.redirect_stderr(io.StringIO()):
             self.assertEqual(agree.main([str(a), str(self.base)]), 2)
