@@ -35,7 +35,7 @@ PROFILES = ("smoke", "quick", "paper")
 NAME = re.compile(r"^[a-z0-9][a-z0-9.-]{0,47}$")
 THINK = re.compile(r"^\d+(:\d+)?$")
 CELL_MAX = 20000
-OVERHEAD_S = 2.0            # deploy and stop, per cell, until the first cells tell better
+OVERHEAD_S = 1.5            # deploy and stop, per cell, until the first cells tell better
 # Seconds for all runs of a profile; drawing and the report take the rest of the 2 and 20 minutes.
 LIMITS: Mapping[str, float] = {"smoke": 90.0, "quick": 1080.0}
 
@@ -142,7 +142,10 @@ class Experiment:
 
     def point_title(self, point: str) -> str:
         """As printed in figures and tables."""
-        return self.points.get(point, {}).get("title", point)
+        body = self.points.get(point, {})
+        if "title" not in body and point == f"c{body.get('users')}":
+            return f"{body['users']} connection{'s' if body['users'] != '1' else ''}"
+        return body.get("title", point)
 
     def cells(self, profile: str) -> list[Cell]:
         """Every run of a profile, unshuffled."""

@@ -29,6 +29,18 @@ def _first(records: Rows, system: str) -> tuple[Mapping[str, Any], Mapping[str, 
     return next(((r, audit(r)) for r in rows if audit(r) and audit(r)["counts"]), None)
 
 
+def _doubt(counted: Mapping[str, Any], metric: str) -> str:
+    """The self-check of the audit that makes a count useless, with its words; "": none.
+
+    "copies: no variance" speaks of one quantity; unanswered requests and events without a segment, of all.
+    """
+    for check in counted["checks"]:
+        name = check["name"].partition(":")[0]
+        if check["verdict"] == "fail" and (metric.startswith(name) or name in ("answers", "attribution")):
+            return f"{check['name']}: {check['text']}"
+    return ""
+
+
 def _cell(counts: Mapping[str, Any], column: str) -> Mapping[str, Any] | None:
     """The audit's cell for a segment or sum of a published row."""
     cell = counts["segments"].get(column, counts.get(column))
@@ -63,6 +75,10 @@ def _compare(row: Published, claim: str, column: str, record: Mapping[str, Any],
     cell = _cell(counted["counts"][row.metric], "slide_total" if slide and column == "total" else column)
     if cell is None:
         return missing(row.artifact, claim, row.value, "The audit has no such segment for this dataplane.")
+    doubt = _doubt(counted, row.metric)
+    if doubt:
+        return missing(row.artifact, claim, f"{row.value} per request", "Too noisy to tell: the audit's self-check "
+                       f"does not hold ({doubt}).")
     low, high = cell["ci99"]
     try:
         expected = row.number
@@ -83,11 +99,11 @@ def tables(records: Rows) -> list[tuple[str, Table]]:
     """Totals of every dataplane, as Table 1 counts them."""
     names = list(dict.fromkeys(r["label"].split("/")[1] for r in records))
     table = Table(("Events per request", *TITLES.values()),
-                  caption="Client to last function, without the way back, as in Tables 1 and 2; one request at a time.")
+                  caption="Client to last function, without the way back, as in Tables 1 and 2; one request at a time. "
+                  "A dash: a self-check of the audit did not hold.")
     for system in names:
         found = _first(records, system)
         if found:
             counts = found[1]["counts"]
-            table.rows.append((found[1]["dataplane"], *(f"{counts[q]['total']['mean']:.4g}" for q in TITLES)))
-    table.rows.sort(key=lambda row: -float(row[1]))
+            table.rows.append((found[1]["dataplane"], *("–" if _doubt(found[1], q) else f"{counts[q]['total']['mean']:.4g}" for q in TITLES)))
     return [("Totals per request", table)] if table.rows else []

@@ -169,6 +169,24 @@ class Verdicts(Temporary):
         with self.assertRaises(LookupError):
             published(rows, "fig9", "skmsg", "CPU")
 
+    def test_a_count_is_compared_as_a_number_and_not_where_the_audit_doubts_itself(self) -> None:
+        cell = {"mean": 15.2, "ci99": [15.1, 15.3], "why": "because"}
+        counts = {q: {"segments": {"1": cell}, "total": cell, "slide_total": cell, "external": cell, "within": cell}
+                  for q in ("copies", "context_switches", "interrupts", "protocol_tasks", "serializations",
+                            "deserializations")}
+        audit = {"counts": counts, "dataplane": "kernel:knative", "checks": [
+            {"name": "protocol: no variance", "verdict": "fail", "text": "-2.7 and 2.0"}]}
+        row = {"label": "table1-2-audit/knative/isolated/0", "run_id": "out-00000000", "output": [audit], "rep": 0,
+               "skipped": None, "valid": False, "kind": "output"}
+        module = load_module(FIGURES / "table1-2-audit" / "verdicts.py")
+        found = {v.claim: v for v in module.judge([row], reference()) if v.artifact == "table1"}
+        self.assertEqual(found["copies, knative, total"].kind, REPRODUCED)
+        self.assertEqual(found["interrupts, knative, total"].kind, NOT_REPRODUCED)
+        self.assertEqual(found["interrupts, knative, total"].sentence[:7], "because")
+        self.assertEqual(found["protocol_tasks, knative, total".replace("_", " ")].kind, NOT_APPLICABLE)
+        self.assertEqual(module.tables([row])[0][1].rows[0][4], "–")
+        self.assertTrue(all(v.kind == NOT_APPLICABLE for v in module.judge([], reference())))
+
     def test_numbers_have_three_digits_and_no_exponent(self) -> None:
         for value, text in ((1234567.8, "1,234,568"), (99.96, "100"), (9.996, "10.0"), (1.0, "1.00"), (0.9999, "1.00"),
                             (0.01234, "0.0123"), (0, "0"), (1e-14, "0"), (0.00001234, "0.0000123"), (-2.0, "-2.00")):
@@ -243,7 +261,7 @@ class Reports(Temporary):
             verdicts = json.loads((b / "verdicts.json").read_text())
             verdicts[0]["kind"] = REPRODUCED
             (b / "verdicts.json").write_text(json.dumps(verdicts))
-            self.assertEqual(agree.main([str(a), str(b)]), 1)
+            self.assertEqual(agree.main([str(a), str(b), "--least", "100"]), 1)
         self.assertIn(verdicts[0]["claim"], out.getvalue())
         with contextlib.redirect_stderr(io.StringIO()):
             self.assertEqual(agree.main([str(a), str(self.base)]), 2)
