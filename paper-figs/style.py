@@ -147,11 +147,6 @@ def legend_above(fig: Figure, handles: Sequence[object], names: Sequence[str], *
     """One legend in a strip of its own above all panels."""
     strip = 0.2 / fig.get_figheight()
     fig.get_layout_engine().set(rect=(0, 0, 1, 1 - strip))
-<<<<<<< HEAD
     fig.legend(handles, names, **{"loc": "upper left", "bbox_to_anchor": (0, 1), "ncol": len(names),
                                   "borderaxespad": 0.2, "columnspacing": 1.6, **more})
-=======
-    fig.legend(handles, names, loc="upper left", bbox_to_anchor=(0, 1), ncol=len(names), borderaxespad=0.2,
-               **{"columnspacing": 1.6} | more)
->>>>>>> fresh
 
