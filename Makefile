@@ -217,6 +217,14 @@ compare: all ## run two dataplanes interleaved and compare: A=skmsg B=kernel:htt
 bench: all ## our load generator beside wrk, on this machine
 	@tests/bench/wrk.sh $(PERHOP)
 
+.PHONY: bench-sure
+bench-sure: $(B)/tests/bench/sure ## ns of a call gate's crossing, a buffer's opening, the library sidecar
+	@$<
+
+$(B)/tests/bench/sure: tests/bench/sure.c $(LIB)
+	$(call say,BENCH,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(LDFLAGS) $(LIB) $(LDLIBS)
+
 .PHONY: doctor
 doctor: all ## what this machine offers, what is missing, how to get it
 	@$(PERHOP) doctor
