@@ -140,11 +140,14 @@ static unsigned get(struct deployment *d, const char *target, char *text, size_t
 /* Who was ended has been started again. */
 static void await_health(struct deployment *d)
 {
+	const struct timespec t = { 0, 10000000 };
 	static char text[1 << 12];
 
-	for (int i = 0; i < 200; i++)
+	for (int i = 0; i < 500; i++) {
 		if (!deploy_watch(d) && get(d, "/_perhop/health", text, sizeof(text)) == 200)
 			return;
+		nanosleep(&t, NULL);
+	}
 	fail_msg("not healthy again: %s", text);
 }
 
