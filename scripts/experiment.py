@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """experiment.conf: what one figure needs to be measured, and the plan made of several of them.
 
-    [experiment]   title, artifact (published ones it reproduces), baseline and headline for tables
+    [experiment]   title, artifact (published ones it reproduces), baseline and headline for tables;
+                   essential: points without which nothing can be drawn (the headline, unless said)
     [system.NAME]  name (as printed), dataplane (its spec), overrides
     [point.NAME]   a load point: title, users, think_ms, model, rate, service…
     [profile.NAME] duration_s, warmup_s, reps, points, systems of smoke, quick and paper
@@ -37,7 +38,7 @@ THINK = re.compile(r"^\d+(:\d+)?$")
 CELL_MAX = 20000
 OVERHEAD_S = 1.5            # deploy and stop, per cell, until the first cells tell better
 # Seconds for all runs of a profile; drawing and the report take the rest of the 2 and 20 minutes.
-LIMITS: Mapping[str, float] = {"smoke": 90.0, "quick": 1080.0}
+LIMITS: Mapping[str, float] = {"smoke": 95.0, "quick": 1080.0}
 
 # Key of a point -> how `perhop run` takes it. Values are checked by _settings.
 FLAGS: Mapping[str, str] = {
@@ -130,6 +131,7 @@ class Experiment:
     profiles: Mapping[str, Mapping[str, str]]
     overrides: Mapping[tuple[str, str], Mapping[str, str]]
     command: str = ""           # of cells whose sections name none; "": run
+    essential: tuple[str, ...] = ()     # points that are taken first; (): the headline
 
     @property
     def name(self) -> str:
@@ -279,9 +281,9 @@ def _checked(folder: Path, top: Mapping[str, str], groups: Mapping[str, dict[str
     experiment = Experiment(folder, top.get("title", folder.name), tuple(_words(top.get("artifact", ""))),
                             top.get("workload", ""), top.get("baseline", next(iter(systems))),
                             top.get("headline", next(iter(points))), systems, points, profiles, overrides,
-                            top.get("command", ""))
-    if experiment.baseline not in systems or experiment.headline not in points:
-        raise ConfError(f"{path}: [experiment]: baseline and headline must name a system and a point")
+                            top.get("command", ""), tuple(_words(top.get("essential", ""))))
+    if experiment.baseline not in systems or {experiment.headline, *experiment.essential} - set(points):
+        raise ConfError(f"{path}: [experiment]: baseline must name a system, headline and essential points")
     for profile in profiles:
         experiment.cells(profile)       # for its errors
     return experiment
@@ -320,13 +322,14 @@ class Plan:
 def fit(experiments: Sequence[Experiment], profile: str) -> tuple[list[Cell], tuple[str, ...]]:
     """The cells that fit into the profile's time, and what is left out.
 
-    A load point is taken for all its systems or not at all. The headline point of every experiment
-    comes first, then every point once, then the further repetitions; among equals the shortest.
+    A load point is taken for all its systems or not at all. The essential points of every experiment
+    come first, then every point once, then the further repetitions; among equals the shortest.
     """
     groups: dict[tuple[int, bool, str, str], list[Cell]] = {}
     for experiment in experiments:
         for cell in experiment.cells(profile):
-            key = (cell.rep, cell.point != experiment.headline, experiment.name, cell.point)
+            first = experiment.essential or (experiment.headline,)
+            key = (cell.rep, cell.point not in first, experiment.name, cell.point)
             groups.setdefault(key, []).append(cell)
     room = LIMITS.get(profile, float("inf"))
     taken: list[Cell] = []

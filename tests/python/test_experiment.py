@@ -90,6 +90,7 @@ class Conf(unittest.TestCase):
                 (("[point.c1]", "[pont.c1]"), "pont"), (("workload = echo", ""), "workload"),
                 (("[profile.smoke.open]", "[profile.smoke.shut]"), "shut"),
                 (("title = T", "title = T\nheadline = nowhere"), "headline"),
+                (("title = T", "title = T\nessential = c1 nowhere"), "essential"),
                 (("users = 1", "users = 1\nthink_ms = 5-6"), "think_ms"),
                 (("users = 1", "users = 1\ncommand = audit {datplane}"), "datplane"),
                 (("users = 1", "users = 1\nargs = 'open"), "'open"),
@@ -154,6 +155,9 @@ class Planning(unittest.TestCase):
             taken = {c.experiment for c in plan.cells}
             self.assertEqual(taken, {e.name for e in self.experiments if e.cells(profile)},
                              "no experiment is left out whole")
+            for experiment in self.experiments:
+                points = {c.point for c in plan.cells if c.experiment == experiment.name}
+                self.assertLessEqual(set(experiment.essential or (experiment.headline,)), points)
 
     def test_what_does_not_fit_is_named_and_headlines_come_first(self) -> None:
         with mock.patch.dict(LIMITS, {"quick": 60.0}):
