@@ -41,7 +41,6 @@ curl tests cmd:curl
 procps tests cmd:ps
 iproute2 tests cmd:ip
 shellcheck tests cmd:shellcheck
-qemu-system-x86 tests cmd:qemu-system-x86_64
 pyflakes3 tests cmd:pyflakes3
 wrk tests cmd:wrk
 LIST
