@@ -14,6 +14,8 @@ endif
 CLANG   ?= clang
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 PYTHON  := /usr/bin/python3
+# Nothing is written outside $(B) and results/runs, nor Python's caches.
+export PYTHONDONTWRITEBYTECODE := 1
 PROFILE ?= quick
 Q       := $(if $(V),,@)
 say      = $(if $(V),,@printf '  %-8s%s\n' '$(1)' '$(2)')
