@@ -32,7 +32,8 @@ endif
 
 OPT     ?= -O2 -g
 CFLAGS  += -std=gnu11 $(OPT) -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes \
-           -Wmissing-prototypes -Wvla -fno-strict-aliasing -fstack-protector-strong
+           -Wmissing-prototypes -Wvla -fno-strict-aliasing -fstack-protector-strong \
+           -ffunction-sections -fdata-sections
 CPPFLAGS += -D_GNU_SOURCE -I. -I$(B)
 LDFLAGS += -Wl,-z,relro,-z,now,-z,noexecstack
 LDLIBS  += -lmnl -lbpf -lelf -lz -ljansson -lprotobuf-c -lcrypto -lturbojpeg -lsqlite3 -lm -ldl

@@ -35,4 +35,15 @@ int sure_live(struct deployment *d, instance_id id,
 	      int (*body)(struct deployment *d, instance_id id));
 void *sure_reserve(struct deployment *d, size_t bytes);
 
+/* The hooks of an endpoint: see port.c. */
+int sure_attach(struct endpoint *ep);
+void sure_detach(struct endpoint *ep);
+int sure_send(struct endpoint *ep, instance_id to, struct message *m);
+int sure_flush(struct endpoint *ep);
+int sure_recv(struct endpoint *ep, struct message **batch, int max);
+int sure_recv_wait(struct endpoint *ep, struct message **batch, int max, int64_t timeout_ns);
+bool sure_arm(struct endpoint *ep);
+void sure_disarm(struct endpoint *ep);
+void sure_call(struct endpoint *ep, struct message *m, struct user_call *c);
+
 #endif
