@@ -44,6 +44,7 @@ void deploy_defaults(struct deploy_config *c)
 		.service_scale = 1,
 		.instances = 1,
 		.concurrency = CONCURRENCY_DEFAULT,
+		.backlog = BACKLOG_DEFAULT,
 		.pool_buffers = 1024,
 		.buffer_bytes = MESSAGE_BUFFER_DEFAULT,
 		.request_timeout_ns = 30 * NS_PER_SEC,
@@ -261,6 +262,11 @@ static int instance_main(struct deployment *d, instance_id id)
 	return err;
 }
 
+static int front_main(struct deployment *d)
+{
+	return d->config.front ? d->config.front(d, d->config.front_arg) : gateway_main(d);
+}
+
 static int start_instance(struct deployment *d, instance_id id)
 {
 	struct instance_line *line = &d->board->line[id];
@@ -278,7 +284,7 @@ static int start_instance(struct deployment *d, instance_id id)
 	if (!pid) {
 		err = d->ops->enter ? d->ops->enter(d, id) : 0;
 		if (!err)
-			err = id == GATEWAY ? gateway_main(d) :
+			err = id == GATEWAY ? front_main(d) :
 			      d->ops->live  ? d->ops->live(d, id, instance_main) :
 					      instance_main(d, id);
 		if (err)
@@ -446,7 +452,7 @@ static int add_instance(struct board *b, const struct deploy_config *c, function
 	b->instances++;
 	b->line[id].function = f;
 	b->line[id].concurrency = (uint16_t)c->concurrency;
-	b->line[id].backlog = BACKLOG_DEFAULT;
+	b->line[id].backlog = c->backlog;
 	b->of[f].at[b->of[f].count++] = id;
 	return 0;
 }

@@ -34,6 +34,8 @@ enum service_mode { SERVICE_NONE, SERVICE_SLEEP, SERVICE_SPIN };
  */
 enum placement { PLACE_AUTO, PLACE_FREE, PLACE_SAME_CORE, PLACE_CROSS_CORE };
 
+struct deployment;
+
 /* How to deploy; deploy_defaults fills it. */
 struct deploy_config {
 	struct sockaddr_in listen;  /* where clients connect; port 0: any free one */
@@ -41,6 +43,7 @@ struct deploy_config {
 	double service_scale;       /* of the published service times */
 	unsigned instances;         /* per function that is not `single` */
 	unsigned concurrency;       /* per instance */
+	uint32_t backlog;           /* invocations that may wait at an instance besides; then 503 */
 	uint32_t pool_buffers;
 	uint32_t buffer_bytes;
 	uint64_t request_timeout_ns;        /* gateway answers 504 after it; 0: never */
@@ -48,6 +51,13 @@ struct deploy_config {
 	enum placement placement;
 	bool restart;               /* restart instances that die (serve); else deploy_watch reports */
 	unsigned start_timeout_ms;  /* readiness barrier */
+	/*
+	 * Optional: takes the HTTP gateway's place, in its process, until board->stop: what gives the
+	 * chain its requests without a client (`perhop surface`). It sets the gateway's line READY.
+	 * 0 or -errno.
+	 */
+	int (*front)(struct deployment *d, void *arg);
+	void *front_arg;
 };
 
 enum component_kind { COMPONENT_GATEWAY, COMPONENT_FUNCTION, COMPONENT_SIDECAR, COMPONENT_BROKER,

@@ -115,7 +115,7 @@ uint32_t mesh_pop(struct mesh_port *p, struct descriptor *d, uint32_t max)
 	}
 	p->first = p->first + 1 >= p->n ? 0 : p->first + 1;
 	if (n)
-		waiter_busy(&p->waiter);
+		waiter_heard(&p->waiter, n);
 	return n;
 }
 

@@ -13,6 +13,7 @@
 
 #include "chain/clock.h"
 #include "chain/dataplane.h"
+#include "chain/pool.h"
 #include "chain/waiting.h"
 
 enum {
@@ -21,7 +22,6 @@ enum {
 	CLOCK_POLLS = 8,            /* empty polls between two looks at the clock */
 	BUCKET_SHIFT = 8,           /* bucket 0: waits below 256 ns; each next one twice as long */
 	DECAY_SAMPLES = 64,         /* waits after which the older ones count half */
-	WORK_WAKES = 2,             /* no spinning where a wait is followed by more work than so many C */
 	SOLVE_SAMPLES = 8,          /* waits between two computations of the limit */
 	WAKE_FIRST_NS = 5000,       /* C before the first measured wake */
 	WAKE_MAX_NS = 100000,       /* a wake that took longer found the CPU taken: not its price */
@@ -33,10 +33,7 @@ enum {
 	YIELD_SCORE = 8,            /* fruitless yields, less fruitful ones, before a rest … */
 	YIELD_REST = 64,            /* … of so many waits, twice as many each time, up to … */
 	YIELD_REST_MAX = 4096,
-	PROBE_WAITS = 32,
-	PROBE_WAKES = 8,            /* a probe spins for up to so many C */
-	PROBE_GAP_NS = 20 * 1000 * 1000,
-	PROBE_GAP_MAX_SHIFT = 9,    /* failed probes back off to 512 times that: 10 s */
+	SPIN_WAKES = 8,             /* WAY_SPIN spins for up to so many C */
 };
 
 static const char *const names[] = { "block", "spin", "yield", "adaptive" };
@@ -81,6 +78,7 @@ int hall_open(struct hall *h)
 		h->shared = NULL;
 		return -errno;
 	}
+	atomic_store(&h->shared->way, WAY_LEARNED);     /* stays where there is no gateway */
 	h->gateway_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	return h->gateway_fd < 0 ? -errno : 0;
 }
@@ -159,10 +157,6 @@ static uint64_t edge(unsigned bucket)
 /*
  * The T that costs least over the recent waits: those up to T cost their own length (3/4 of the upper
  * edge of their bucket), the others T and a sleep. T = 0, never to spin, costs a sleep each.
- *
- * Under heavy load that is not all: what comes while a receiver sleeps is handled in one go, and who looks
- * all the time gets it in small pieces, each with its own bell and cache misses. Where the work between
- * two waits outweighs the sleep, sleeping is the cheaper way to batch.
  */
 static void solve(struct waiter *w)
 {
@@ -173,8 +167,6 @@ static void solve(struct waiter *w)
 		total += w->bucket[b];
 	best = total * w->wake_ns;
 	w->limit_ns = 0;
-	if (w->work_ns > WORK_WAKES * w->wake_ns)
-		return;
 	for (unsigned b = 0; b < WAITING_BUCKETS - 1 && edge(b) <= w->wake_ns; b++) {
 		uint64_t cost;
 
@@ -204,11 +196,9 @@ static void score_yields(struct waiter *w, bool hit)
 		w->yield_pause *= 2;
 }
 
-/* A wait of `ns` is over. `slept`: it contains a sleep, hence others could have spun. */
+/* A wait of `ns` is over. */
 static void learn(struct waiter *w, uint64_t ns, bool slept)
 {
-	uint64_t others = atomic_load_explicit(&w->hall->shared->rung, memory_order_relaxed) - w->rung;
-
 	w->bucket[bucket_of(ns)]++;
 	if (++w->samples % SOLVE_SAMPLES == 0)
 		solve(w);
@@ -221,27 +211,31 @@ static void learn(struct waiter *w, uint64_t ns, bool slept)
 		w->yield_rest--;
 	if (w->yields)
 		score_yields(w, !slept);
-	if (!slept) {
-		w->promising = 0;
-		return;
-	}
-	/* Its own bell is among those rung. */
-	others = others ? others - 1 : 0;
-	if (ns < others * w->wake_ns + w->wake_ns)
-		w->promising += w->promising < PROBE_WAITS;
-	else
-		w->promising = 0;
 }
 
 void waiter_busy(struct waiter *w)
 {
 	if (!w->idle_ns)
 		return;
-	w->done_ns = clock_now_ns();
-	learn(w, w->done_ns - w->idle_ns, false);
-	if (w->probe_left && !--w->probe_left)
-		w->probe_gap_ns = PROBE_GAP_NS;
+	learn(w, clock_now_ns() - w->idle_ns, false);
 	w->idle_ns = 0;
+}
+
+void waiter_heard(struct waiter *w, unsigned messages)
+{
+	enum trial_way way;
+
+	waiter_busy(w);
+	if (!w->conducts)
+		return;
+	way = trial_heard(&w->trial, clock_now_ns(), messages);
+	if (way != atomic_load_explicit(&w->hall->shared->way, memory_order_relaxed))
+		atomic_store_explicit(&w->hall->shared->way, way, memory_order_relaxed);
+}
+
+static enum trial_way way_of(const struct waiter *w)
+{
+	return (enum trial_way)atomic_load_explicit(&w->hall->shared->way, memory_order_relaxed);
 }
 
 void waiter_sent(struct waiter *w, uint64_t targets)
@@ -289,7 +283,7 @@ static void get_up(struct waiter *w)
 	atomic_fetch_or_explicit(w->awake, w->self_bit, memory_order_relaxed);
 	if (!w->idle_ns)
 		return;
-	w->done_ns = now = clock_now_ns();
+	now = clock_now_ns();
 	at = rung ? atomic_load_explicit(&w->bell->rung_ns, memory_order_relaxed) : 0;
 	if (at > w->idle_ns && at < now) {
 		uint64_t took = now - at < WAKE_MAX_NS ? now - at : WAKE_MAX_NS;
@@ -310,20 +304,10 @@ static bool crowded(const struct waiter *w)
 	       w->cpus;
 }
 
-/* Begin a wait; decide whether it is a probe. */
 static void begin(struct waiter *w)
 {
 	w->idle_ns = w->seen_ns = clock_now_ns();
-	if (w->done_ns)
-		w->work_ns = (7 * w->work_ns + (w->idle_ns - w->done_ns)) / 8;
-	w->rung = atomic_load_explicit(&w->hall->shared->rung, memory_order_relaxed);
 	w->polls = w->yields = 0;
-	if (w->promising < SOLVE_SAMPLES || w->probe_left || w->limit_ns || w->idle_ns < w->probe_ns)
-		return;
-	w->probe_left = PROBE_WAITS;
-	w->probe_ns = w->idle_ns + w->probe_gap_ns;
-	if (w->probe_gap_ns < (uint64_t)PROBE_GAP_NS << PROBE_GAP_MAX_SHIFT)
-		w->probe_gap_ns *= 2;
 }
 
 /* Offer the CPU to those who share it; false: that does not help, sleep. */
@@ -347,6 +331,7 @@ static bool give_way(struct waiter *w)
 
 bool waiter_step(struct waiter *w)
 {
+	enum trial_way way;
 	uint64_t now, limit;
 
 	switch (w->mode) {
@@ -363,10 +348,13 @@ bool waiter_step(struct waiter *w)
 	}
 	if (!w->idle_ns)
 		begin(w);
+	way = way_of(w);
+	if (way == WAY_SLEEP)
+		return false;
 	w->polls++;
 	if (w->stolen || crowded(w))
 		return give_way(w);
-	limit = w->probe_left ? PROBE_WAKES * w->wake_ns : w->limit_ns;
+	limit = way == WAY_SPIN ? SPIN_WAKES * w->wake_ns : w->limit_ns;
 	if (!limit)
 		return false;
 	__builtin_ia32_pause();
@@ -376,10 +364,7 @@ bool waiter_step(struct waiter *w)
 	if (now - w->seen_ns > STOLEN_NS)
 		w->stolen = STOLEN_WAITS;
 	w->seen_ns = now;
-	if (now - w->idle_ns < limit)
-		return true;
-	w->probe_left = 0;
-	return false;
+	return now - w->idle_ns < limit;
 }
 
 /* ---- The ways to wait ------------------------------------------------------------------------- */
@@ -448,6 +433,11 @@ static ssize_t recv_now(int fd, void *buffer, size_t room, int flags)
 	return n < 0 ? -errno : n;
 }
 
+static void heard_bytes(struct waiter *w, ssize_t n)
+{
+	waiter_heard(w, n > 0 ? (unsigned)((size_t)n / sizeof(struct descriptor)) : 0);
+}
+
 static ssize_t sleep_on_socket(struct waiter *w, int fd, void *buffer, size_t room, int64_t timeout_ns)
 {
 	struct timespec t = { timeout_ns / (int64_t)NS_PER_SEC, timeout_ns % (int64_t)NS_PER_SEC };
@@ -463,6 +453,7 @@ static ssize_t sleep_on_socket(struct waiter *w, int fd, void *buffer, size_t ro
 	else
 		n = recv_now(fd, buffer, room, MSG_DONTWAIT);
 	waiter_disarm(w);
+	heard_bytes(w, n);
 	return n;
 }
 
@@ -474,11 +465,20 @@ static bool sleeps_at_once(struct waiter *w)
 {
 	if (w->mode == WAITING_BLOCK)
 		return true;
-	if (w->mode != WAITING_ADAPTIVE || w->idle_ns || w->limit_ns || w->probe_left ||
-	    (!w->yield_rest && crowded(w)))
+	if (w->mode != WAITING_ADAPTIVE || w->idle_ns)
 		return false;
+	switch (way_of(w)) {
+	case WAY_SLEEP:
+		break;
+	case WAY_LEARNED:
+		if (w->limit_ns || (!w->yield_rest && crowded(w)))
+			return false;
+		break;
+	default:
+		return false;
+	}
 	begin(w);
-	return !w->probe_left;
+	return true;
 }
 
 ssize_t waiter_recv(struct waiter *w, int fd, void *buffer, size_t room, int64_t timeout_ns)
@@ -493,7 +493,7 @@ ssize_t waiter_recv(struct waiter *w, int fd, void *buffer, size_t room, int64_t
 	for (unsigned polls = 0; polls < TURN_POLLS; polls++) {
 		n = recv_now(fd, buffer, room, MSG_DONTWAIT);
 		if (n != -EAGAIN) {
-			waiter_busy(w);
+			heard_bytes(w, n);
 			return n;
 		}
 		if (!timeout_ns)
@@ -541,8 +541,11 @@ void waiter_open(struct waiter *w, struct hall *h, instance_id self, enum waitin
 		.clock_polls = CLOCK_POLLS,
 		.wake_ns = WAKE_FIRST_NS,
 		.yield_pause = YIELD_REST,
-		.probe_gap_ns = PROBE_GAP_NS,
+		.conducts = mode == WAITING_ADAPTIVE && self == GATEWAY,
 	};
+	trial_open(&w->trial, WAY_LEARNED);
+	if (w->conducts)
+		atomic_store(&h->shared->way, WAY_LEARNED);
 	atomic_store(&w->bell->crowd, first % WAITING_CROWDS);
 	/* A predecessor may have been killed in its sleep: no sender's view of that counts any more. */
 	w->nap = (atomic_load(&w->bell->nap) | 1) + 1;

@@ -29,12 +29,12 @@
  * time it was rung, so a sleeper knows how long its wake took. So a receiver whose messages come far
  * apart does not spin at all, and none spins longer than C.
  *
- * Two things a receiver cannot learn by itself:
- *  - While everyone sleeps, every wait contains the wakes of others, and nobody would ever see that
- *    spinning pays. Bells are counted; a wait that would be short without the wakes of others is tried
- *    by spinning now and then (a probe), rarely enough not to matter.
- *  - Where more endpoints are awake than there are CPUs, a spinner holds up the one it waits for. It
- *    gives way instead (sched_yield), as long as that is seen to help.
+ * Where more endpoints are awake than there are CPUs, a spinner holds up the one it waits for. It gives
+ * way instead (sched_yield), as long as that is seen to help.
+ *
+ * What a receiver cannot see from its own waits is how the chain as a whole would fare if all of them slept,
+ * or all spun. That is tried: the gateway, where all requests end, now and then has everyone wait in
+ * another way for a few milliseconds, and the way that brings most requests home goes on (trial.h).
  */
 #ifndef PERHOP_CHAIN_WAITING_H
 #define PERHOP_CHAIN_WAITING_H
@@ -47,6 +47,7 @@
 
 #include "chain/message.h"
 #include "chain/spec.h"
+#include "chain/trial.h"
 
 enum waiting { WAITING_BLOCK, WAITING_SPIN, WAITING_YIELD, WAITING_ADAPTIVE };
 
@@ -77,6 +78,7 @@ struct bell {
 
 struct hall_shared {
 	struct bell bell[INSTANCE_MAX];
+	alignas(64) _Atomic uint32_t way;           /* enum trial_way: how adaptive endpoints wait now */
 	alignas(64) _Atomic uint64_t rung;          /* bells rung so far, by anyone */
 	struct {
 		alignas(64) _Atomic uint64_t awake; /* one bit per endpoint that runs or was woken */
@@ -115,30 +117,29 @@ struct waiter {
 	uint32_t strokes;           /* of its bell, when it lay down */
 	/* This wait. */
 	uint64_t idle_ns;           /* since when; 0: none */
-	uint64_t rung;              /* bells rung when it began */
 	uint64_t seen_ns;           /* last look at the clock while spinning */
 	unsigned polls, yields;
 	unsigned clock_polls;       /* polls between two looks at the clock */
 	/* What it has learned. */
 	uint64_t wake_ns;           /* C: mean cost of a sleep, as measured */
 	uint64_t limit_ns;          /* T: how long to spin */
-	uint64_t work_ns, done_ns;  /* mean time between two waits; when the last one ended */
 	uint32_t bucket[WAITING_BUCKETS], samples;  /* recent waits by length */
 	unsigned stolen;            /* waits to come without spinning: somebody took the CPU */
 	int yield_score;            /* waits that giving way has ended, less those it has not */
 	unsigned yield_rest, yield_pause;           /* waits to come without it; the next such rest */
-	/* Probes. */
-	unsigned promising;         /* waits in a row that would be short without others' wakes */
-	unsigned probe_left;        /* waits of the running probe */
-	uint64_t probe_ns, probe_gap_ns;            /* none before; distance to the one after */
+	bool conducts;              /* the gateway's: it decides how all wait */
+	struct trial trial;
 };
 
 /* Start waiting as endpoint `self`, with the CPU affinity that the process has now. */
 void waiter_open(struct waiter *w, struct hall *h, instance_id self, enum waiting mode);
 void waiter_close(struct waiter *w);
 
-/* Messages came: the wait is over. */
+/* There is work: the wait, if there was one, is over. */
 void waiter_busy(struct waiter *w);
+
+/* The same: `messages` came. */
+void waiter_heard(struct waiter *w, unsigned messages);
 
 /*
  * On a dataplane whose messages wake the receiver by themselves (sockets): messages are about to go to
@@ -166,7 +167,7 @@ bool waiter_arm(struct waiter *w, bool (*ready)(void *arg), void *arg);
 void waiter_disarm(struct waiter *w);
 
 /*
- * recv on a socket whose senders call waiter_sent, waiting as the mode says. Bytes, or -EAGAIN: timeout,
+ * recv of descriptors on a socket whose senders call waiter_sent, waiting as the mode says. Bytes, or -EAGAIN: timeout,
  * or a polling mode's turn is over; -EINTR, -errno; 0: the peer is gone.
  */
 ssize_t waiter_recv(struct waiter *w, int fd, void *buffer, size_t room, int64_t timeout_ns);

@@ -23,9 +23,10 @@
 #include "cli/cli.h"
 #include "cli/floor.h"
 #include "cli/host.h"
+#include "cli/median.h"
 #include "cli/parse.h"
 
-enum { OPT_JSON = 256, OPT_REPS, REPS_MAX = 99, REPS = 9, MEASURE_MS = 30, WARM_MS = 10,
+enum { OPT_JSON = 256, OPT_REPS, REPS_MAX = MEDIAN_VALUES_MAX, REPS = 9, MEASURE_MS = 30, WARM_MS = 10,
        WARM_ROUNDS = 1000,
        ROUNDS_PER_LOOK = 16, PLACES = 4, MECHANISMS_MAX = 32 };
 
@@ -85,7 +86,7 @@ static const struct argp argp = {
 	       "Examples:\n"
 	       "  perhop floor\n"
 	       "  perhop floor ring-spin,futex-spin --reps 25\n"
-	       "  perhop floor --json | jq '.hops[] | [.name, .placement, .ns.median]'\n\n"
+	       "  perhop floor --json | jq '.hops[] | [.name, .placement, .ns.value]'\n\n"
 	       "cross-core-awake keeps idle CPUs from halting (/dev/cpu_dma_latency, needs root); under a "
 	       "hypervisor waking a halted one costs tens of microseconds, whatever the mechanism.\n"
 	       "Exit codes: 0 measured, 2 wrong usage.",
@@ -274,47 +275,8 @@ static void measure_all(struct floor_run *run)
 
 /* ---- Statistics ------------------------------------------------------------------------------- */
 
-struct estimate {
-	double median, low, high;   /* NaN: not to be had */
-};
-
-static int by_size(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-/*
- * Median of `n` values and the narrowest pair of order statistics around it that covers the true
- * median with at least 95 %: ranks k and n+1-k where P(Bin(n, ½) < k) ≤ 2.5 %. Needs n ≥ 6.
- */
-static struct estimate estimate(const double *values, unsigned n)
-{
-	struct estimate e = { NAN, NAN, NAN };
-	double sorted[REPS_MAX], p, below = 0;
-	unsigned k = 0;
-
-	if (!n)
-		return e;
-	memcpy(sorted, values, n * sizeof(*values));
-	qsort(sorted, n, sizeof(*sorted), by_size);
-	e.median = (sorted[(n - 1) / 2] + sorted[n / 2]) / 2;
-	p = exp2(-(double)n);
-	while (below + p <= 0.025) {
-		below += p;
-		p = p * (n - k) / (k + 1);
-		k++;
-	}
-	if (k) {
-		e.low = sorted[k - 1];
-		e.high = sorted[n - k];
-	}
-	return e;
-}
-
 /* This one's time over its floor's, pair by pair of the same repetition. */
-static struct estimate ratio(const struct floor_run *run, unsigned i, unsigned place)
+static struct median ratio(const struct floor_run *run, unsigned i, unsigned place)
 {
 	const struct sample *mine = &run->at[i][place], *other;
 	double values[REPS_MAX];
@@ -327,9 +289,9 @@ static struct estimate ratio(const struct floor_run *run, unsigned i, unsigned p
 		n = mine->n < other->n ? mine->n : other->n;
 		for (unsigned r = 0; r < n; r++)
 			values[r] = mine->ns[r] / other->ns[r];
-		return estimate(values, n);
+		return median_of(values, n);
 	}
-	return (struct estimate){ NAN, NAN, NAN };
+	return (struct median){ NAN, NAN, NAN };
 }
 
 /* ---- Showing ---------------------------------------------------------------------------------- */
@@ -342,8 +304,8 @@ static void print_table(const struct floor_run *run)
 	for (unsigned i = 0; floor_mechanisms[i].name; i++) {
 		for (unsigned p = 0; p < PLACES; p++) {
 			const struct sample *s = &run->at[i][p];
-			struct estimate ns = estimate(s->ns, s->n), cpu = estimate(s->cpu_ns, s->n);
-			struct estimate over = ratio(run, i, p);
+			struct median ns = median_of(s->ns, s->n), cpu = median_of(s->cpu_ns, s->n);
+			struct median over = ratio(run, i, p);
 
 			if (!(floor_mechanisms[i].places & 1u << p) || (!s->n && !s->why[0]))
 				continue;
@@ -352,24 +314,18 @@ static void print_table(const struct floor_run *run)
 				printf("skipped: %s\n", s->why);
 				continue;
 			}
-			printf("%8.0f ", ns.median);
+			printf("%8.0f ", ns.value);
 			if (isfinite(ns.low))
 				printf("[%7.0f, %8.0f]", ns.low, ns.high);
 			else
 				printf("%19s", "-");
-			printf(" %8.0f", cpu.median);
-			if (isfinite(over.median))
-				printf("  %.2f [%.2f, %.2f] x %s", over.median, over.low, over.high,
+			printf(" %8.0f", cpu.value);
+			if (isfinite(over.value))
+				printf("  %.2f [%.2f, %.2f] x %s", over.value, over.low, over.high,
 				       floor_mechanisms[i].floor);
 			putchar('\n');
 		}
 	}
-}
-
-static json_t *estimate_json(struct estimate e)
-{
-	return json_pack("{s:o,s:o,s:o}", "median", json_amount(e.median), "low",
-			 json_amount(e.low), "high", json_amount(e.high));
 }
 
 static int print_json(const struct floor_run *run)
@@ -387,9 +343,9 @@ static int print_json(const struct floor_run *run)
 			json_array_append_new(hops, json_pack(
 				"{s:s,s:s,s:s,s:o,s:i,s:o,s:o,s:o,s:o,s:o}", "name", m->name, "what",
 				m->what, "placement", place_names[p], "spec", json_text(m->spec), "reps",
-				(int)s->n, "ns", estimate_json(estimate(s->ns, s->n)), "cpu_ns",
-				estimate_json(estimate(s->cpu_ns, s->n)), "floor",
-				json_text(m->floor), "over_floor", estimate_json(ratio(run, i, p)),
+				(int)s->n, "ns", median_json(median_of(s->ns, s->n)), "cpu_ns",
+				median_json(median_of(s->cpu_ns, s->n)), "floor",
+				json_text(m->floor), "over_floor", median_json(ratio(run, i, p)),
 				"skipped", json_text(s->n ? NULL : s->why)));
 		}
 	}

@@ -15,7 +15,7 @@
 #define WATCH_NS (20 * NS_PER_MS)
 
 enum { OPT_LISTEN = 256, OPT_TIMEOUT, OPT_SERVICE, OPT_SCALE, OPT_INSTANCES, OPT_PLACEMENT,
-       OPT_JSON };
+       OPT_LIMIT, OPT_BACKLOG, OPT_ANSWER, OPT_JSON };
 
 struct serve_arguments {
 	struct dataplane_list dataplanes;
@@ -42,6 +42,9 @@ static const struct argp_option options[] = {
 	  "Which cores instances run on (auto: one core for a chain with a shared pool, "
 	  "unless service=spin or --instances)",
 	  0 },
+	{ "limit", OPT_LIMIT, "N", 0, "Requests an instance handles at a time (32)", 0 },
+	{ "backlog", OPT_BACKLOG, "N", 0, "Requests that may wait at an instance; further ones get 503 (1024)", 0 },
+	{ "answer-timeout", OPT_ANSWER, "SEC", 0, "A client waits so long for its answer, then gets 504 (30)", 0 },
 	{ "timeout", OPT_TIMEOUT, "SEC", 0, "End after so long", 0 },
 	{ "json", OPT_JSON, NULL, 0, "URL and components as one JSON object", 0 },
 	{ 0 },
@@ -50,6 +53,7 @@ static const struct argp_option options[] = {
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
 	struct serve_arguments *a = state->input;
+	double seconds = 0;
 	struct why why;
 	uint64_t n;
 	int choice;
@@ -89,6 +93,24 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 			argp_error(state, "--placement: %s", why.text);
 		else
 			a->config.placement = (enum placement)choice;
+		return 0;
+	case OPT_LIMIT:
+		if (parse_count(arg, 1, 65535, &n, &why))
+			argp_error(state, "--limit: %s", why.text);
+		else
+			a->config.concurrency = (unsigned)n;
+		return 0;
+	case OPT_BACKLOG:
+		if (parse_count(arg, 0, 1 << 20, &n, &why))
+			argp_error(state, "--backlog: %s", why.text);
+		else
+			a->config.backlog = (uint32_t)n;
+		return 0;
+	case OPT_ANSWER:
+		if (parse_number(arg, 0.01, 3600, &seconds, &why))
+			argp_error(state, "--answer-timeout: %s", why.text);
+		else
+			a->config.request_timeout_ns = (uint64_t)(seconds * 1e9);
 		return 0;
 	case OPT_TIMEOUT:
 		if (parse_number(arg, 0.01, 1e9, &a->timeout_s, &why))

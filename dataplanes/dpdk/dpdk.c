@@ -279,7 +279,7 @@ static int dpdk_recv(struct endpoint *ep, struct message **batch, int max)
 	}
 	p->first = p->first + 1 >= p->n ? 0 : p->first + 1;
 	if (n)
-		waiter_busy(&p->waiter);
+		waiter_heard(&p->waiter, (unsigned)n);
 	return n;
 }
 

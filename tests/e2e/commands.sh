@@ -41,7 +41,10 @@ usage "serve refuses a bad address" "127.0.0.1:8080" serve -d null -w echo --lis
 usage "verify without workload says what is missing" "-w WORKLOAD is missing" verify
 usage "verify needs two dataplanes" "fewer than two" verify -w echo -d null -n 5
 
-for command in list doctor run serve verify; do
+usage "surface takes three placements" "same-core, cross-core, free" surface --placement auto
+usage "surface is about shared pools" "no shared pool" surface -d kernel:http
+
+for command in list doctor run serve verify surface; do
 	"$PERHOP" "$command" --help >"$scratch/help" 2>&1
 	check "$command --help has examples" "no example" grep -q "perhop $command" "$scratch/help"
 done
@@ -52,6 +55,12 @@ check "list --json says of each dataplane whether it can run" "it does not" test
 "$PERHOP" doctor --json >"$scratch/doctor"
 (($? < 2)) && json "$scratch/doctor" 'len(o["checks"]) > 10 or 1/0' >/dev/null
 check "doctor --json lists its checks" "it does not" test $? = 0
+
+# Chains without a client: each dataplane with a pool passes messages on, whatever waits and wherever it runs.
+"$PERHOP" surface -d futex,uds,skmsg,dpdk,sure:process --wait block,adaptive -c 1,64 --rate 500 -t 20 --reps 1 --json >"$scratch/surface"
+check "surface measures every cell, and no request fails" "exit code $?" test $? = 0
+json "$scratch/surface" 'all(c["skipped"] or c["rps"][0] > 0 and c["failed"] == 0 for c in o["cells"]) or 1/0' >/dev/null
+check "surface --json has each cell's repetitions" "a cell without a request" test $? = 0
 
 # Records: of every kind of load, on whatever can run here.
 runnable "records validate"

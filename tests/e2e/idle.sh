@@ -34,3 +34,29 @@ if serve -d skmsg -w echo; then
 else
 	not_ok "$name" "serve did not start"
 fi
+
+# What polls under load must sleep when the load is gone.
+all_cpu_ns() {
+	local pid
+	for pid in $(json "$served" '" ".join(str(c["pid"]) for c in o["components"])'); do
+		cat "/proc/$pid/task/"*/schedstat
+	done | awk '{ ns += $1 } END { printf "%.0f\n", ns }'
+}
+for spec in futex skmsg uds dpdk sure:process; do
+	name="$spec,wait=adaptive: below 0.1 % of a core a second after a load"
+	if ! can_run "$spec"; then
+		skip "$name" "$spec cannot run here"
+		continue
+	fi
+	if ! serve -d "$spec,wait=adaptive" -w echo; then
+		not_ok "$name" "serve did not start: $(tail -n 1 "$serve_log")"
+		continue
+	fi
+	wrk -t1 -c8 -d1 "$url" >/dev/null
+	sleep 1
+	before=$(all_cpu_ns)
+	sleep 3
+	used=$(($(all_cpu_ns) - before))
+	check "$name" "$used ns in 3 s" test "$used" -lt 3000000
+	stop_server
+done
