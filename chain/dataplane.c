@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "chain/dataplane.h"
+#include "chain/scaling.h"
 
 const struct dataplane_ops *dataplane_find(const char *name)
 {
@@ -33,6 +34,7 @@ static int choose_mode(char *mode, size_t bytes, const char *modes)
 int dataplane_open(struct spec *spec, const struct dataplane_ops **ops, const char *text, char *why,
 		   size_t why_bytes)
 {
+	struct scaling_config scaling;
 	int err = spec_parse(spec, text, why, why_bytes);
 
 	if (err)
@@ -50,5 +52,6 @@ int dataplane_open(struct spec *spec, const struct dataplane_ops **ops, const ch
 			 *(*ops)->modes ? (*ops)->modes : "none");
 		return -EINVAL;
 	}
-	return spec_check(spec, (*ops)->options, why, why_bytes);
+	err = spec_check(spec, (*ops)->options, why, why_bytes);
+	return err ? err : scaling_parse(&scaling, spec, (*ops)->options, why, why_bytes);
 }

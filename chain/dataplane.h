@@ -32,10 +32,12 @@ enum dataplane_flags {
 	DP_INTER_NODE = 1 << 6,
 	DP_SMALL_PAGES = 1 << 7,    /* the pool is of 4 KiB pages: buffers are protected one by one */
 	DP_ZEROED = 1 << 8,         /* the pool gives out buffers without old bytes */
+	DP_PICKS = 1 << 9,          /* picks the instance itself: send's `to` is INSTANCE_NONE */
 };
 
 struct deployment;
 struct dataplane_ops;
+struct scaling_ops;
 struct user_call;
 
 /* One process's place in a deployment: the gateway's or a function instance's. */
@@ -145,6 +147,9 @@ struct dataplane_ops {
 
 	void (*detach)(struct endpoint *ep);        /* child, optional; also after a failed attach */
 	void (*teardown)(struct deployment *d);     /* parent: undo setup; also after its failure */
+
+	/* Optional: its part when instances come and go (options of chain/scaling.h). */
+	const struct scaling_ops *scaling;
 
 	/*
 	 * Optional: what `spec` promises about functions that misbehave, a sentence for `perhop list` and

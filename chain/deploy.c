@@ -36,6 +36,8 @@ enum {
 	LISTEN_BACKLOG = 4096,
 };
 
+#define WATCH_NS (20 * NS_PER_MS)           /* how often the components are looked after */
+
 void deploy_defaults(struct deploy_config *c)
 {
 	*c = (struct deploy_config){
@@ -129,8 +131,8 @@ enum placement deploy_placement(const struct deploy_config *config, uint32_t fla
 {
 	if (config->placement != PLACE_AUTO)
 		return config->placement;
-	return flags & DP_SHARED_POOL && config->service != SERVICE_SPIN && config->instances == 1 ?
-	       PLACE_SAME_CORE : PLACE_FREE;
+	return flags & DP_SHARED_POOL && config->service != SERVICE_SPIN && config->instances == 1 &&
+	       config->scaling.mode == SCALE_NONE ? PLACE_SAME_CORE : PLACE_FREE;
 }
 
 /* The first core differs from one supervisor to the next, so that two runs need not share one. */
@@ -184,6 +186,16 @@ static struct component *find_component(struct deployment *d, const char *name)
 	return NULL;
 }
 
+static struct component *add_component(struct deployment *d, const char *name,
+				       enum component_kind kind, instance_id instance)
+{
+	struct component *c = &d->component[d->components++];
+
+	*c = (struct component){ .kind = kind, .instance = instance };
+	snprintf(c->name, sizeof(c->name), "%s", name);
+	return c;
+}
+
 pid_t deploy_fork(struct deployment *d, const char *name, enum component_kind kind,
 		  instance_id instance)
 {
@@ -206,11 +218,9 @@ pid_t deploy_fork(struct deployment *d, const char *name, enum component_kind ki
 		return deploy_error(d, -errno, "PID namespace: %s", strerror(errno));
 	if (pid < 0)
 		return -EAGAIN;
-	if (!c) {
-		c = &d->component[d->components++];
-		*c = (struct component){ .kind = kind, .instance = instance };
-		snprintf(c->name, sizeof(c->name), "%s", name);
-	}
+	if (!c)
+		c = add_component(d, name, kind, instance);
+	c->leaving = false;
 	c->pid = pid;
 	return pid;
 }
@@ -256,6 +266,7 @@ static int instance_main(struct deployment *d, instance_id id)
 	err = runtime_open(&r, d, id, NULL);
 	if (err)
 		return err;
+	atomic_store(&d->board->line[id].ready_ns, clock_now_ns());
 	atomic_store_explicit(&d->board->line[id].state, INSTANCE_READY, memory_order_release);
 	err = runtime_loop(r);
 	runtime_close(r);
@@ -267,7 +278,7 @@ static int front_main(struct deployment *d)
 	return d->config.front ? d->config.front(d, d->config.front_arg) : gateway_main(d);
 }
 
-static int start_instance(struct deployment *d, instance_id id)
+int deploy_instance_start(struct deployment *d, instance_id id)
 {
 	struct instance_line *line = &d->board->line[id];
 	char name[SPEC_NAME_MAX];
@@ -334,7 +345,7 @@ static int say_ended(struct deployment *d, const struct component *c)
 			    WEXITSTATUS(c->status));
 }
 
-static void wake_gateway(struct deployment *d)
+void deploy_wake_gateway(struct deployment *d)
 {
 	(void)!write(d->wake_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
 }
@@ -351,10 +362,58 @@ static int restart(struct deployment *d, struct component *c)
 		for (int ms = 0; ms < RECLAIM_GRACE_MS; ms++) {
 			if (atomic_load(&line->reclaimed) == atomic_load(&line->incarnation))
 				break;
-			wake_gateway(d);
+			deploy_wake_gateway(d);
 			sleep_ms(1);
 		}
-	return start_instance(d, c->instance);
+	return deploy_instance_start(d, c->instance);
+}
+
+void deploy_instance_end(struct deployment *d, instance_id id, int sig)
+{
+	for (unsigned i = 0; i < d->components; i++) {
+		struct component *c = &d->component[i];
+
+		if (c->instance != id || !c->pid)
+			continue;
+		c->leaving = true;
+		kill(c->pid, sig);
+	}
+}
+
+bool deploy_instance_ended(const struct deployment *d, instance_id id)
+{
+	for (unsigned i = 0; i < d->components; i++)
+		if (d->component[i].instance == id && d->component[i].pid)
+			return false;
+	return true;
+}
+
+static uint64_t own_cpu_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * NS_PER_SEC + (uint64_t)t.tv_nsec;
+}
+
+/* Scale. What it costs the supervisor is Knative's autoscaler's and kubelet's work: it is counted. */
+static int scale(struct deployment *d)
+{
+	const uint64_t begin = own_cpu_ns();
+	struct component *c;
+	int err;
+
+	(void)!read(d->scaling_fd, &(uint64_t){ 0 }, sizeof(uint64_t));
+	err = scaling_watch(d->scaling);
+	c = find_component(d, "autoscaler");
+	if (c)
+		c->gone_cpu_ns += own_cpu_ns() - begin;
+	return err;
+}
+
+uint64_t deploy_watch_ns(const struct deployment *d)
+{
+	return d->scaling ? scaling_next_ns(d->scaling) : WATCH_NS;
 }
 
 int deploy_watch(struct deployment *d)
@@ -364,7 +423,7 @@ int deploy_watch(struct deployment *d)
 	for (unsigned i = 0; i < d->components; i++) {
 		struct component *c = &d->component[i];
 
-		if (!reap(d, c, WNOHANG))
+		if (!reap(d, c, WNOHANG) || c->leaving)
 			continue;
 		ended = say_ended(d, c);
 		if (d->config.restart &&
@@ -372,12 +431,12 @@ int deploy_watch(struct deployment *d)
 			d->restarts++;
 			ended = restart(d, c);
 		} else {
-			wake_gateway(d);
+			deploy_wake_gateway(d);
 		}
 		if (!err)
 			err = ended;
 	}
-	return err;
+	return err || !d->scaling ? err : scale(d);
 }
 
 static uint64_t process_cpu_ns(pid_t pid)
@@ -472,8 +531,9 @@ static int make_board(struct deployment *d)
 	b->topics = app->n_chains;
 	b->line[GATEWAY].function = FUNCTION_NONE;
 	for (unsigned f = 0; f < app->n_functions; f++) {
-		unsigned want = app->functions[f]->single || d->flags & DP_ONE_PROCESS ?
-				1 : d->config.instances;
+		unsigned want = d->flags & DP_ONE_PROCESS ? 1 :
+				scaling_lines(&d->config.scaling, app, (function_id)f,
+					      d->config.instances);
 
 		for (unsigned i = 0; i < want && !err; i++)
 			err = add_instance(b, &d->config, (function_id)f);
@@ -485,6 +545,19 @@ static int make_board(struct deployment *d)
 	return err ? deploy_error(d, err, "%s has an unsound chain", app->spec.name) : 0;
 }
 
+/* Is `id` among the instances that there are from the beginning? */
+static bool begins(const struct deployment *d, instance_id id)
+{
+	const struct board *b = d->board;
+
+	if (id == GATEWAY)
+		return true;
+	for (unsigned i = 0; i < d->config.instances && i < b->of[b->line[id].function].count; i++)
+		if (b->of[b->line[id].function].at[i] == id)
+			return true;
+	return false;
+}
+
 /*
  * Wait until instances `id` … `last` are ready. A child that ends, or a timeout, ends the start.
  */
@@ -493,7 +566,8 @@ static int barrier(struct deployment *d, instance_id id, instance_id last)
 	uint64_t end = clock_now_ns() + d->config.start_timeout_ms * NS_PER_MS;
 
 	while (id <= last) {
-		if (atomic_load(&d->board->line[id].state) == INSTANCE_READY) {
+		if (atomic_load(&d->board->line[id].state) == INSTANCE_READY ||
+		    !begins(d, id)) {
 			id++;
 			continue;
 		}
@@ -515,18 +589,29 @@ static int start_all(struct deployment *d)
 
 	if (!(d->flags & DP_ONE_PROCESS)) {
 		for (instance_id id = 1; id <= last && !err; id++)
-			err = start_instance(d, id);
+			err = begins(d, id) ? deploy_instance_start(d, id) : 0;
 		if (!err)
 			err = barrier(d, 1, last);
 	}
 	if (!err && !(d->flags & DP_OWN_INGRESS)) {
-		err = start_instance(d, GATEWAY);
+		err = deploy_instance_start(d, GATEWAY);
 		if (!err)
 			err = barrier(d, GATEWAY, GATEWAY);
 	}
 	if (!err && d->ops->opened)
 		err = d->ops->opened(d);
 	return err;
+}
+
+/* Once all that begins is there. */
+static int start_scaling(struct deployment *d)
+{
+	if (d->config.scaling.mode == SCALE_NONE || d->flags & DP_ONE_PROCESS)
+		return 0;
+	if (d->components == COMPONENT_MAX)
+		return deploy_error(d, -ENOSPC, "more than %d processes", COMPONENT_MAX);
+	add_component(d, "autoscaler", COMPONENT_AUTOSCALER, INSTANCE_NONE);
+	return scaling_open(&d->scaling, d);
 }
 
 int deploy_start(struct deployment *d, const struct dataplane_ops *ops, const struct spec *spec,
@@ -542,7 +627,11 @@ int deploy_start(struct deployment *d, const struct dataplane_ops *ops, const st
 	d->config = *config;
 	d->config.restart = false;      /* who dies before the barrier opens is a failed start */
 	d->flags = dataplane_flags(ops, spec);
-	d->listen_fd = d->wake_fd = d->lifeline_fd = d->pidns_fd = d->home_pidns_fd = -1;
+	d->listen_fd = d->wake_fd = d->scaling_fd = -1;
+	d->lifeline_fd = d->pidns_fd = d->home_pidns_fd = -1;
+	err = scaling_parse(&d->config.scaling, spec, ops->options, d->why, sizeof(d->why));
+	if (err)
+		goto out;
 	err = app->prepare ? app->prepare(app, d->why, sizeof(d->why)) : 0;
 	if (!err)
 		err = make_board(d);
@@ -551,7 +640,8 @@ int deploy_start(struct deployment *d, const struct dataplane_ops *ops, const st
 	if (err)
 		goto out;
 	d->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	err = d->wake_fd < 0 ? deploy_error(d, -errno, "eventfd: %s", strerror(errno)) : 0;
+	d->scaling_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	err = d->wake_fd < 0 || d->scaling_fd < 0 ? deploy_error(d, -errno, "eventfd: %s", strerror(errno)) : 0;
 	if (!err && d->flags & DP_SHARED_POOL) {
 		err = pool_create(&d->pool, config->pool_buffers, config->buffer_bytes,
 				  POOL_SHARED | (d->flags & DP_SMALL_PAGES ? 0 : POOL_HUGEPAGES) |
@@ -568,6 +658,8 @@ int deploy_start(struct deployment *d, const struct dataplane_ops *ops, const st
 	}
 	if (!err)
 		err = start_all(d);
+	if (!err)
+		err = start_scaling(d);
 	d->config.restart = restart_wanted;
 out:
 	if (err) {
@@ -602,9 +694,11 @@ static void signal_all(struct deployment *d, int sig)
 
 void deploy_stop(struct deployment *d)
 {
+	scaling_close(d->scaling);
+	d->scaling = NULL;
 	if (d->board) {
 		atomic_store(&d->board->stop, 1);
-		wake_gateway(d);
+		deploy_wake_gateway(d);
 	}
 	/* Repeated: a SIGTERM just before a blocking call leaves no trace in it. */
 	for (int ms = 0; ms < STOP_GRACE_MS && any_alive(d); ms += 5) {
@@ -623,12 +717,14 @@ void deploy_stop(struct deployment *d)
 	pool_destroy(d->pool);
 	if (d->board)
 		munmap(d->board, sizeof(*d->board));
-	for (int *fd = (int[]){ d->listen_fd, d->wake_fd, d->pidns_fd, d->home_pidns_fd, -2 }; *fd != -2;
-	     fd++)
+	for (int *fd = (int[]){ d->listen_fd, d->wake_fd, d->scaling_fd, d->pidns_fd, d->home_pidns_fd,
+				-2 };
+	     *fd != -2; fd++)
 		if (*fd >= 0)
 			close(*fd);
 	d->pool = NULL;
 	d->board = NULL;
 	d->set_up = false;
-	d->listen_fd = d->wake_fd = d->lifeline_fd = d->pidns_fd = d->home_pidns_fd = -1;
+	d->listen_fd = d->wake_fd = d->scaling_fd = -1;
+	d->lifeline_fd = d->pidns_fd = d->home_pidns_fd = -1;
 }

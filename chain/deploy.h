@@ -20,6 +20,7 @@
 #include "chain/dataplane.h"
 #include "chain/pool.h"
 #include "chain/route.h"
+#include "chain/scaling.h"
 #include "chain/workload.h"
 
 enum service_mode { SERVICE_NONE, SERVICE_SLEEP, SERVICE_SPIN };
@@ -49,6 +50,7 @@ struct deploy_config {
 	uint64_t request_timeout_ns;        /* gateway answers 504 after it; 0: never */
 	uint64_t seed;
 	enum placement placement;
+	struct scaling_config scaling;      /* from the dataplane's options, by deploy_start */
 	bool restart;               /* restart instances that die (serve); else deploy_watch reports */
 	unsigned start_timeout_ms;  /* readiness barrier */
 	/*
@@ -61,7 +63,9 @@ struct deploy_config {
 };
 
 enum component_kind { COMPONENT_GATEWAY, COMPONENT_FUNCTION, COMPONENT_SIDECAR, COMPONENT_BROKER,
-		      COMPONENT_INGRESS, COMPONENT_INIT };
+		      COMPONENT_INGRESS, COMPONENT_INIT,
+		      COMPONENT_ACTIVATOR,  /* holds requests until there is an instance */
+		      COMPONENT_AUTOSCALER, /* no process: what scaling costs the supervisor */ };
 
 /* A process of the deployment, ours or foreign (nginx). */
 struct component {
@@ -71,6 +75,7 @@ struct component {
 	pid_t pid;                  /* 0 once it has ended */
 	uint64_t gone_cpu_ns;       /* CPU of earlier incarnations */
 	int status;                 /* waitpid's, when pid == 0 */
+	bool leaving;               /* was told to end: its end is no news */
 };
 
 enum { COMPONENT_MAX = 160 };
@@ -91,6 +96,8 @@ struct deployment {
 	bool set_up;                /* ops->setup was called, so teardown must be */
 	unsigned restarts;          /* instances that died and were started again */
 	uint32_t flags;             /* enum dataplane_flags, as configured */
+	struct scaling *scaling;    /* NULL: instances neither come nor go */
+	int scaling_fd;             /* eventfd: deploy_watch has something to do at once */
 	int wake_fd;                /* eventfd: wakes the gateway when the board has changed */
 	void *priv;                 /* the dataplane's, made by setup */
 	char why[512];              /* the sentence that goes with the last error */
@@ -106,10 +113,12 @@ int deploy_start(struct deployment *d, const struct dataplane_ops *ops, const st
 		 const struct application *app, const struct deploy_config *config);
 
 /*
- * Look after the children without blocking; call it every ≤ 100 ms. Restarts or reports the dead.
+ * Look after the children without blocking; call it every ≤ deploy_watch_ns, and when d->scaling_fd is
+ * readable. Restarts or reports the dead, starts and ends instances as the load asks for.
  * 0: all well (or restarted); -ECHILD: a component ended and is not to be restarted: d->why names it.
  */
 int deploy_watch(struct deployment *d);
+uint64_t deploy_watch_ns(const struct deployment *d);
 
 /* Stop everything and free everything. Idempotent; safe after a failed start. */
 void deploy_stop(struct deployment *d);
@@ -135,6 +144,18 @@ int deploy_error(struct deployment *d, int error, const char *format, ...)
 
 /* CPU time of component `i` so far, all its threads and earlier incarnations, ns; 0 when unknown. */
 uint64_t deploy_cpu_ns(const struct deployment *d, unsigned i);
+
+/* ---- For chain/scaling.c ------------------------------------------------------------------------- */
+
+/* Start the instance that line `id` is for. 0 or -errno with d->why. Readiness shows on the board. */
+int deploy_instance_start(struct deployment *d, instance_id id);
+
+/* Signal all processes of instance `id`, whose end is from now on expected; have they all ended? */
+void deploy_instance_end(struct deployment *d, instance_id id, int sig);
+bool deploy_instance_ended(const struct deployment *d, instance_id id);
+
+/* The board has changed: let the gateway look at it. */
+void deploy_wake_gateway(struct deployment *d);
 
 /* Function name of an instance ("gateway" for GATEWAY). */
 const char *deploy_instance_name(const struct deployment *d, instance_id id);

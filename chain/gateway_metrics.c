@@ -178,7 +178,9 @@ char *health_page(const struct deployment *d, bool *ready, size_t *length)
 		const uint32_t state =
 			atomic_load_explicit(&b->line[i].state, memory_order_relaxed);
 
-		if (state == INSTANCE_READY)
+		/* None that is meant to be there is ABSENT or DRAINING: instances come and go (scale=). */
+		if (state == INSTANCE_READY || state == INSTANCE_DRAINING ||
+		    (state == INSTANCE_ABSENT && d->scaling))
 			continue;
 		*ready = false;
 		fprintf(f, "%s (instance %u) is %s\n", deploy_instance_name(d, i), i,

@@ -33,12 +33,13 @@ int route_update(struct board *b, uint16_t topic, const function_id *sequence, u
 }
 
 /* Invocations that `line` can still take at once; negative when some wait already. */
-static int32_t residual(struct instance_line *line)
+static int32_t residual(const struct instance_line *line)
 {
 	return line->concurrency - atomic_load_explicit(&line->load, memory_order_relaxed);
 }
 
-instance_id route_pick(struct board *b, function_id function, int *why)
+/* The ready instance with the greatest residual capacity. */
+static instance_id best_of(const struct board *b, function_id function, int *why)
 {
 	instance_id best = INSTANCE_NONE;
 	int32_t most = INT32_MIN;
@@ -64,9 +65,24 @@ instance_id route_pick(struct board *b, function_id function, int *why)
 			best = id;
 		}
 	}
-	if (best != INSTANCE_NONE)
-		atomic_fetch_add_explicit(&b->line[best].load, 1, memory_order_relaxed);
 	return best;
+}
+
+instance_id route_pick(struct board *b, function_id function, int *why)
+{
+	instance_id id;
+
+	/*
+	 * Announce first, look again then. The supervisor drains in the reverse order: it sets DRAINING, then
+	 * reads the load. Both being sequentially consistent, either it sees this invocation or we its word.
+	 */
+	while ((id = best_of(b, function, why)) != INSTANCE_NONE) {
+		atomic_fetch_add(&b->line[id].load, 1);
+		if (atomic_load(&b->line[id].state) == INSTANCE_READY)
+			break;
+		atomic_fetch_sub(&b->line[id].load, 1);
+	}
+	return id;
 }
 
 void route_done(struct board *b, instance_id instance)

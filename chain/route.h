@@ -37,6 +37,7 @@ struct instance_line {
 	uint32_t backlog;
 	_Atomic uint32_t incarnation;               /* counts starts; by the supervisor */
 	_Atomic uint32_t reclaimed;                 /* incarnation whose buffers the gateway took back */
+	_Atomic uint64_t ready_ns;                  /* CLOCK_MONOTONIC, when it said so */
 	alignas(64) _Atomic int32_t load;           /* invocations assigned and not finished: senders add */
 	alignas(64) _Atomic uint64_t handled;       /* invocations finished */
 	_Atomic uint64_t failed;                    /* of these, FAIL or undeliverable */

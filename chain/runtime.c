@@ -146,6 +146,8 @@ int runtime_dispatch(struct runtime *r, struct message *m)
 	instance_id to;
 	int err;
 
+	if (r->d->flags & DP_PICKS)
+		return r->ops->send(&r->ep, INSTANCE_NONE, m);
 	to = route_pick(r->board, m->function, &err);
 	if (to == INSTANCE_NONE)
 		return err;

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SPEC_NAME_MAX = 32, SPEC_KEYS_MAX = 16, SPEC_VALUE_MAX = 96, SPEC_TEXT_MAX = 256 };
+enum { SPEC_NAME_MAX = 32, SPEC_KEYS_MAX = 24, SPEC_VALUE_MAX = 96, SPEC_TEXT_MAX = 256 };
 
 /* One option of a dataplane or workload. A table of these ends with key == NULL. */
 struct option_spec {

@@ -46,6 +46,9 @@ int signals_open(void);
 /* Wait up to `timeout_ns` for one of these signals. True when one has come (and stays so). */
 bool signals_wait(int fd, uint64_t timeout_ns);
 
+/* The same, but also returns (false) when `other` becomes readable; -1: there is none. */
+bool signals_wait_or(int fd, int other, uint64_t timeout_ns);
+
 /* Print `object` as one line of JSON on stdout and flush it. Takes the reference. 0 or -EIO. */
 int json_line(json_t *object);
 

@@ -28,14 +28,19 @@ int signals_open(void)
 
 bool signals_wait(int fd, uint64_t timeout_ns)
 {
+	return signals_wait_or(fd, -1, timeout_ns);
+}
+
+bool signals_wait_or(int fd, int other, uint64_t timeout_ns)
+{
 	struct timespec timeout = {
 		.tv_sec = (time_t)(timeout_ns / NS_PER_SEC),
 		.tv_nsec = (long)(timeout_ns % NS_PER_SEC),
 	};
-	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct pollfd p[2] = { { .fd = fd, .events = POLLIN }, { .fd = other, .events = POLLIN } };
 
 	/* The signal is left in the descriptor: whoever asks next learns of it too. */
-	return ppoll(&p, 1, &timeout, NULL) == 1;
+	return ppoll(p, 2, &timeout, NULL) > 0 && p[0].revents;
 }
 
 int json_line(json_t *object)

@@ -49,6 +49,21 @@ void cpu_sample(struct cpu_sample *s, const struct deployment *d, const struct g
 	node_sample(s);
 }
 
+/* Name of the component of component i's kind that belongs to the first instance of its function. */
+static const char *first_of(const struct deployment *d, unsigned i)
+{
+	const struct component *c = &d->component[i];
+	instance_id first;
+
+	if (c->instance == INSTANCE_NONE || c->instance == GATEWAY)
+		return c->name;
+	first = d->board->of[d->board->line[c->instance].function].at[0];
+	for (unsigned j = 0; j < d->components; j++)
+		if (d->component[j].instance == first && d->component[j].kind == c->kind)
+			return d->component[j].name;
+	return c->name;
+}
+
 void cpu_groups(struct cpu_groups *groups, const struct deployment *d)
 {
 	unsigned i, j;
@@ -61,10 +76,10 @@ void cpu_groups(struct cpu_groups *groups, const struct deployment *d)
 		if (d->component[i].kind == COMPONENT_INIT)
 			continue;
 		for (j = 0; j < groups->count; j++)
-			if (!strcmp(groups->name[j], d->component[i].name))
+			if (!strcmp(groups->name[j], first_of(d, i)))
 				break;
 		if (j == groups->count)
-			memcpy(groups->name[groups->count++], d->component[i].name,
+			memcpy(groups->name[groups->count++], first_of(d, i),
 			       sizeof(groups->name[0]));
 		groups->of[i] = j;
 	}

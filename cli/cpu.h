@@ -21,7 +21,10 @@ struct cpu_sample {
 /* Take a sample now. `g` may be NULL: no generator. */
 void cpu_sample(struct cpu_sample *s, const struct deployment *d, const struct generator *g);
 
-/* Components of one name (several instances of a function) make one group. */
+/*
+ * The instances of a function make one group, their sidecars another; both have the first one's name.
+ * Called again, it takes in the components that have come since: groups stay what they were.
+ */
 struct cpu_groups {
 	unsigned count;
 	unsigned of[COMPONENT_MAX]; /* group of a component, CPU_NO_GROUP for the init */

@@ -15,8 +15,9 @@
 #include "chain/clock.h"
 #include "cli/cli.h"
 #include "cli/measure.h"
+#include "cli/scaling.h"
 
-#define WATCH_NS (50 * NS_PER_MS)           /* how often the components are looked after */
+#define SIGNAL_NS (50 * NS_PER_MS)          /* for a Ctrl-C to reach us as well */
 #define EDGE_NS (1 * NS_PER_MS)             /* how exactly the edges of the window are met */
 #define GENERATOR_GRACE_NS (3 * NS_PER_SEC) /* from `stop` to SIGKILL */
 #define OVERTIME_NS (20 * NS_PER_SEC)       /* past the end it was told, plus its time-out */
@@ -123,18 +124,23 @@ static bool must_end(struct run_outcome *out, struct run_state *s, uint64_t wait
 	uint64_t answered = out->loaded ? out->generator.shared->result.completed : 0;
 	double at;
 
-	if (signals_wait(s->signals, wait_ns)) {
+	if (wait_ns > deploy_watch_ns(&s->d))
+		wait_ns = deploy_watch_ns(&s->d);
+	if (signals_wait_or(s->signals, s->d.scaling_fd, wait_ns)) {
 		out->interrupted = true;
 		notes_add(&out->invalid, "interrupted");
 		return true;
 	}
-	if (clock_now_ns() < s->next_watch_ns)
+	if (clock_now_ns() < s->next_watch_ns && !s->d.scaling)
 		return false;
-	s->next_watch_ns = clock_now_ns() + WATCH_NS;
-	if (!deploy_watch(&s->d))
+	s->next_watch_ns = clock_now_ns() + deploy_watch_ns(&s->d);
+	if (!deploy_watch(&s->d)) {
+		if (s->d.scaling)       /* there may be new components */
+			cpu_groups(&out->groups, &s->d);
 		return false;
+	}
 	/* A Ctrl-C reaches the components as well: then their end is no news. */
-	if (signals_wait(s->signals, WATCH_NS)) {
+	if (signals_wait(s->signals, SIGNAL_NS)) {
 		out->interrupted = true;
 		notes_add(&out->invalid, "interrupted");
 		return true;
@@ -163,7 +169,7 @@ static bool measure_idle(struct run_outcome *out, const struct run_request *rq,
 	until = clock_now_ns() + (uint64_t)(rq->idle_s * 1e9);
 	while ((now = clock_now_ns()) < until) {
 		progress_say(s->progress, "idle, %.0f s left", (double)(until - now) / 1e9);
-		if (must_end(out, s, until - now < WATCH_NS ? until - now : WATCH_NS))
+		if (must_end(out, s, until - now))
 			return false;
 	}
 	cpu_sample(&s->end, &s->d, NULL);
@@ -412,7 +418,11 @@ static void load_deployment(struct run_outcome *out, const struct run_request *r
 	}
 	out->loaded = true;
 	s->start_ns = clock_now_ns();
+	if (s->d.scaling)
+		scaling_origin(s->d.scaling, s->start_ns);
 	watch_load(out, rq, s);
+	if (s->d.scaling)
+		out->scaling = scaling_json(&s->d, s->start_ns);
 	check_generator(out);
 	check_pool(out, s);
 	evaluate(out, rq, s);
@@ -464,6 +474,7 @@ void run_release(struct run_outcome *out)
 {
 	generator_end(&out->generator);
 	cpu_series_free(&out->series);
+	json_decref(out->scaling);
 	json_decref(out->bpf_tags);
-	out->bpf_tags = NULL;
+	out->scaling = out->bpf_tags = NULL;
 }

@@ -54,6 +54,7 @@ struct run_outcome {
 	bool has_pool;
 	uint32_t pool_buffers, pool_buffer_bytes, pool_page_kib, pool_in_use_after;
 	uint64_t pool_refused;
+	json_t *scaling;            /* what came and went; NULL: nothing does */
 	json_t *bpf_tags;           /* of the programs this deployment loaded */
 };
 

@@ -339,6 +339,7 @@ static const char *const measured_keys[] = {
 	"series",
 	"cpu_series",
 	"pool",
+	"scaling",
 };
 
 static void set_measured(json_t *o, const struct run_request *rq, const struct run_outcome *out)
@@ -365,6 +366,7 @@ static void set_measured(json_t *o, const struct run_request *rq, const struct r
 	set(o, "idle_cpu_percent", json_amount(out->idle_percent));
 	set(o, "chains", chains_json(rq, out));
 	set(o, "pool", pool_json(out));
+	set(o, "scaling", out->scaling ? json_incref(out->scaling) : NULL);
 	if (!r)
 		return;
 	set(o, "missed", count(r->missed));

@@ -364,6 +364,7 @@ static void run_cell(const struct plan *p, const struct cell *cell, unsigned rep
 {
 	struct run_request rq = p->common;
 	struct run_outcome *out = malloc(sizeof(*out));
+	struct why why;
 
 	if (!out) {
 		tally->bad++;
@@ -377,7 +378,9 @@ static void run_cell(const struct plan *p, const struct cell *cell, unsigned rep
 	rq.load.users = (unsigned)p->users[cell->users];
 	rq.load.rate = p->rate[cell->rate];
 	rq.load.seed = rq.deploy.seed;
-	snprintf(progress->what, sizeof(progress->what), "%s, c=%u, rep %u", rq.spec->text,
+	/* Checked when the spec was read. */
+	(void)scaling_parse(&rq.deploy.scaling, rq.spec, rq.ops->options, why.text, sizeof(why.text));
+	snprintf(progress->what, sizeof(progress->what), "%.100s, c=%u, rep %u", rq.spec->text,
 		 rq.load.users, rep);
 	run_measure(out, &rq, signals, progress);
 	progress_clear(progress);

@@ -12,7 +12,6 @@
 #include "cli/parse.h"
 #include "chain/deploy.h"
 
-#define WATCH_NS (20 * NS_PER_MS)
 
 enum { OPT_LISTEN = 256, OPT_TIMEOUT, OPT_SERVICE, OPT_SCALE, OPT_INSTANCES, OPT_PLACEMENT,
        OPT_LIMIT, OPT_BACKLOG, OPT_ANSWER, OPT_JSON };
@@ -194,7 +193,7 @@ static int stay(struct deployment *d, double timeout_s, int signals)
 	unsigned restarts = 0;
 
 	while (clock_now_ns() < end) {
-		if (signals_wait(signals, WATCH_NS))
+		if (signals_wait_or(signals, d->scaling_fd, deploy_watch_ns(d)))
 			return STATUS_DONE;
 		if (deploy_watch(d)) {
 			fprintf(stderr, "perhop serve: %s\n", d->why);

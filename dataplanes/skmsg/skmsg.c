@@ -63,6 +63,7 @@ struct skmsg_port {
 
 static const struct option_spec skmsg_options[] = {
 	WAITING_OPTION("block"),
+	SCALING_OPTIONS("none|load"),
 	{ NULL, NULL, NULL, NULL },
 };
 

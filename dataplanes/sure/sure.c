@@ -40,6 +40,7 @@ static const struct option_spec sure_options[] = {
 	{ "breaker_failures", "1..1000000", "5", "sidecar: failures in a row that open the breaker" },
 	{ "breaker_ms", "1..3600000", "1000", "sidecar: how long it stays open" },
 	{ "dump", "TEXT", "", "file that gets the last spans and access log entries at the end" },
+	SCALING_OPTIONS("none|load"),
 	{ "zero", "off|on", "off", "hand out buffers without what they held before" },
 	WAITING_OPTION("adaptive"),
 	{ "slots", "16..65536", "1024", "descriptors that one sender can leave at one receiver" },
