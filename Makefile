@@ -53,7 +53,7 @@ SRC     := $(filter-out dataplanes/dpdk/dpdk.c dataplanes/dpdk/eal.c,$(SRC))
 endif
 CLI     := $(wildcard cli/*.c)
 PROTO   := $(wildcard workloads/*/*.proto)
-BPF     := $(wildcard dataplanes/*/*.bpf.c audit/*.bpf.c)
+BPF     := $(wildcard chain/*.bpf.c dataplanes/*/*.bpf.c audit/*.bpf.c)
 UNIT    := $(wildcard tests/unit/test_*.c)
 
 PBC     := $(PROTO:%.proto=$(B)/%.pb-c.c)

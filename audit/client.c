@@ -317,7 +317,8 @@ static void client_main(const struct client_config *config, int command, int rep
 		CPU_SET((unsigned)config->cpu, &set);
 		sched_setaffinity(0, sizeof(set), &set);
 	}
-	if (!user || users_make(user, config))
+	if (!user || users_make(user, config) ||
+	    (config->netns >= 0 && setns(config->netns, CLONE_NEWNET)))
 		_exit(1);
 	while (read(command, &c, sizeof(c)) == sizeof(c)) {
 		struct reply r = { 0 };

@@ -24,6 +24,7 @@ struct client_config {
 	bool new_connection;                /* for every request */
 	uint64_t seed;
 	int cpu;                            /* run there; -1: anywhere */
+	int netns;                          /* in this network namespace; -1: the caller's */
 };
 
 /* One batch of requests. */

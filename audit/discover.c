@@ -3,10 +3,13 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "audit/discover.h"
@@ -102,7 +105,8 @@ static bool parse_address(const char *text, uint32_t *addr)
 	return true;
 }
 
-static int read_table(struct sockets *s, pid_t pid, const char *name, uint32_t netns)
+/* `who`: a pid, or thread-self. */
+static int read_table(struct sockets *s, const char *who, const char *name, uint32_t netns)
 {
 	char path[64], line[512], local[40], remote[40];
 	unsigned lport, rport, state;
@@ -110,7 +114,7 @@ static int read_table(struct sockets *s, pid_t pid, const char *name, uint32_t n
 	struct row *row;
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/%d/net/%s", pid, name);
+	snprintf(path, sizeof(path), "/proc/%s/net/%s", who, name);
 	f = fopen(path, "re");
 	if (!f)
 		return errno == ENOENT ? 0 : -errno;
@@ -138,6 +142,7 @@ static int read_table(struct sockets *s, pid_t pid, const char *name, uint32_t n
 static int read_netns(struct sockets *s, pid_t pid)
 {
 	uint32_t netns = netns_of(pid);
+	char who[16];
 	int err;
 
 	if (!netns) {
@@ -150,8 +155,70 @@ static int read_netns(struct sockets *s, pid_t pid)
 	if (s->n_netns == sizeof(s->netns) / sizeof(s->netns[0]))
 		return -ENOSPC;
 	s->netns[s->n_netns++] = netns;
-	err = read_table(s, pid, "tcp", netns);
-	return err ? err : read_table(s, pid, "tcp6", netns);
+	snprintf(who, sizeof(who), "%d", pid);
+	err = read_table(s, who, "tcp", netns);
+	return err ? err : read_table(s, who, "tcp6", netns);
+}
+
+static uint32_t inode_of(int netns)
+{
+	struct stat s;
+
+	return fstat(netns, &s) ? 0 : (uint32_t)s.st_ino;
+}
+
+/* Call `each` for every network namespace that this process holds a descriptor of. Stops at an error. */
+static int for_each_namespace(int (*each)(void *arg, int fd, uint32_t inode), void *arg)
+{
+	char path[320], link[64];
+	struct dirent *entry;
+	uint32_t inode;
+	int err = 0;
+	ssize_t n;
+	DIR *dir = opendir("/proc/self/fd");
+
+	while (dir && !err && (entry = readdir(dir))) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%s", entry->d_name);
+		n = readlink(path, link, sizeof(link) - 1);
+		if (n < 0)
+			continue;
+		link[n] = '\0';
+		if (sscanf(link, "net:[%" SCNu32 "]", &inode) == 1)
+			err = each(arg, atoi(entry->d_name), inode);
+	}
+	if (dir)
+		closedir(dir);
+	return err;
+}
+
+/*
+ * The sockets of a namespace that we hold: a listening socket may live where none of its holders does (the
+ * node's address, served from a pod).
+ */
+static int read_held(void *arg, int fd, uint32_t inode)
+{
+	struct sockets *s = arg;
+	int home, err;
+
+	for (unsigned i = 0; i < s->n_netns; i++)
+		if (s->netns[i] == inode)
+			return 0;
+	if (s->n_netns == sizeof(s->netns) / sizeof(s->netns[0]))
+		return -ENOSPC;
+	home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (home < 0 || setns(fd, CLONE_NEWNET)) {
+		if (home >= 0)
+			close(home);
+		return 0;               /* without the privilege such a socket stays unknown */
+	}
+	s->netns[s->n_netns++] = inode;
+	err = read_table(s, "thread-self", "tcp", inode);
+	if (!err)
+		err = read_table(s, "thread-self", "tcp6", inode);
+	if (setns(home, CLONE_NEWNET) && !err)
+		err = -errno;
+	close(home);
+	return err;
 }
 
 static int read_holder(struct sockets *s, pid_t pid)
@@ -229,6 +296,8 @@ static int sockets_read(struct sockets *s, const struct plan *p, bool all)
 {
 	int err = read_netns(s, getpid());
 
+	if (!err)
+		err = for_each_namespace(read_held, s);
 	if (!err && all)
 		err = for_each_process(read_process, s);
 	for (unsigned i = AUDIT_CLIENT; !err && !all && i < p->components; i++)
@@ -481,30 +550,27 @@ static void add_namespace(struct plan *p, uint32_t inode)
 		p->namespace[p->namespaces++] = inode;
 }
 
-void discover_namespaces(struct plan *p)
+static int note_namespace(void *arg, int fd, uint32_t inode)
 {
-	char path[320], link[64];
-	struct dirent *entry;
-	uint32_t inode;
-	ssize_t n;
-	DIR *dir;
+	(void)fd;
+	add_namespace(arg, inode);
+	return 0;
+}
+
+void discover_namespaces(struct plan *p, int client_netns)
+{
+	uint32_t client = client_netns < 0 ? 0 : inode_of(client_netns);
+	unsigned kept = 0;
 
 	add_namespace(p, netns_of(getpid()));
 	for (unsigned i = AUDIT_CLIENT; i < p->components; i++)
 		for (unsigned k = 0; k < p->component[i].pids; k++)
 			add_namespace(p, netns_of(p->component[i].pid[k]));
-	dir = opendir("/proc/self/fd");
-	while (dir && (entry = readdir(dir))) {
-		snprintf(path, sizeof(path), "/proc/self/fd/%s", entry->d_name);
-		n = readlink(path, link, sizeof(link) - 1);
-		if (n < 0)
-			continue;
-		link[n] = '\0';
-		if (sscanf(link, "net:[%" SCNu32 "]", &inode) == 1)
-			add_namespace(p, inode);
-	}
-	if (dir)
-		closedir(dir);
+	for_each_namespace(note_namespace, p);
+	for (unsigned i = 0; i < p->namespaces; i++)
+		if (p->namespace[i] != client)
+			p->namespace[kept++] = p->namespace[i];
+	p->namespaces = kept;
 }
 
 void discover_children(struct plan *p)

@@ -39,9 +39,10 @@ void discover_children(struct plan *p);
 
 /*
  * Note the network namespaces of the chain: those of its components, our own (the client's), and those
- * that this process holds open (a deployment's bridge may be in one without any process).
+ * that this process holds open (a deployment's bridge may be in one without any process). Not the one of a
+ * client on a node of its own (client_netns, a descriptor; -1: it has none): what it receives is its business.
  */
-void discover_namespaces(struct plan *p);
+void discover_namespaces(struct plan *p, int client_netns);
 
 /* A component for `pid`, named after its program and, when it listens, its port. Its id or -errno. */
 int discover_process(struct plan *p, pid_t pid);

@@ -144,6 +144,10 @@ void report_why(const struct session *s, const struct report_subject *subject, e
 	else if (q == QUANTITY_SWITCHES && s->mode != MODE_ISOLATED)
 		snprintf(out, room, "mode %s: the published minimum is that of isolated",
 			 audit_mode_name(s->mode));
+	else if (q == QUANTITY_PROTOCOL && subject->accelerated)
+		snprintf(out, room, "frames are redirected past the node's stack: one traversal a hop, not two");
+	else if (q == QUANTITY_PROTOCOL && subject->forwarded)
+		snprintf(out, room, "the ingress is in a pod, which the node forwards to: one traversal more");
 	else
 		snprintf(out, room, "measured; no reason known");
 }

@@ -14,6 +14,8 @@ struct report_subject {
 	const char *workload;       /* spec or URL */
 	enum published_table table; /* what the papers have to say about it */
 	bool shared_pool;           /* payload stays in shared memory within the chain */
+	bool forwarded;             /* the node forwards to the ingress: a stack traversal more at 1 */
+	bool accelerated;           /* frames are redirected past the node's stack: fewer traversals */
 };
 
 /* The table, the checks and the notes. `detail`: also each component. */

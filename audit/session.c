@@ -105,7 +105,7 @@ static int discover(struct session *s, struct client *client, struct client_resu
 		return err;
 	err = discover_sample(s->plan, &s->config->discover);
 	discover_children(s->plan);
-	discover_namespaces(s->plan);
+	discover_namespaces(s->plan, s->config->client.netns);
 	mark_usdt(s->plan);
 	return err < 0 ? err : number(s);
 }
@@ -141,7 +141,7 @@ static int learn(struct session *s, struct client *client, struct client_result 
 	if (err || !lesson.links)
 		return err;
 	discover_children(s->plan);
-	discover_namespaces(s->plan);
+	discover_namespaces(s->plan, s->config->client.netns);
 	mark_usdt(s->plan);
 	err = number(s);
 	if (!err)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "chain/dataplane.h"
+#include "chain/network.h"
 #include "chain/scaling.h"
 
 const struct dataplane_ops *dataplane_find(const char *name)
@@ -52,6 +53,13 @@ int dataplane_open(struct spec *spec, const struct dataplane_ops **ops, const ch
 			 *(*ops)->modes ? (*ops)->modes : "none");
 		return -EINVAL;
 	}
-	err = spec_check(spec, (*ops)->options, why, why_bytes);
+	err = spec_check_both(spec, (*ops)->options, network_options, why, why_bytes);
 	return err ? err : scaling_parse(&scaling, spec, (*ops)->options, why, why_bytes);
+}
+
+void dataplane_probe(const struct dataplane_ops *ops, const struct spec *spec, struct probe_report *report)
+{
+	network_probe(spec, report);
+	if (report->ok)
+		ops->probe(spec, report);
 }

@@ -176,8 +176,11 @@ static inline uint32_t dataplane_flags(const struct dataplane_ops *ops, const st
 /* The dataplane called `name`, or NULL. */
 const struct dataplane_ops *dataplane_find(const char *name);
 
+/* Can `spec` run on this machine, its network (chain/network.h) included? */
+void dataplane_probe(const struct dataplane_ops *ops, const struct spec *spec, struct probe_report *report);
+
 /*
- * Parse `text`, find the dataplane, check mode and options. 0, or -EINVAL/-ENOENT with a sentence.
+ * Parse `text`, find the dataplane, check mode and options: its own and those of chain/network.h. 0, or -EINVAL/-ENOENT with a sentence.
  * spec->mode is set to the default mode when none was given.
  */
 int dataplane_open(struct spec *spec, const struct dataplane_ops **ops, const char *text, char *why,

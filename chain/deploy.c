@@ -28,6 +28,7 @@
 #include "chain/clock.h"
 #include "chain/deploy.h"
 #include "chain/gateway.h"
+#include "chain/netns.h"
 #include "chain/runtime.h"
 
 enum {
@@ -489,9 +490,12 @@ static int open_listener(struct deployment *d)
 	char text[INET_ADDRSTRLEN];
 	int one = 1;
 
-	d->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (d->listen_fd < 0 ||
-	    setsockopt(d->listen_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
+	if (d->network.client_node)
+		d->config.listen.sin_addr = network_listen_address(&d->network);
+	d->listen_fd = netns_socket(network_listen_netns(&d->network), AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	if (d->listen_fd < 0)
+		return deploy_error(d, d->listen_fd, "cannot make a socket: %s", strerror(-d->listen_fd));
+	if (setsockopt(d->listen_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
 	    bind(d->listen_fd, (struct sockaddr *)&d->config.listen, sizeof(d->config.listen)) ||
 	    listen(d->listen_fd, LISTEN_BACKLOG) ||
 	    getsockname(d->listen_fd, (struct sockaddr *)&d->address, &length)) {
@@ -627,6 +631,7 @@ int deploy_start(struct deployment *d, const struct dataplane_ops *ops, const st
 	d->config = *config;
 	d->config.restart = false;      /* who dies before the barrier opens is a failed start */
 	d->flags = dataplane_flags(ops, spec);
+	network_init(&d->network);
 	d->listen_fd = d->wake_fd = d->scaling_fd = -1;
 	d->lifeline_fd = d->pidns_fd = d->home_pidns_fd = -1;
 	err = scaling_parse(&d->config.scaling, spec, ops->options, d->why, sizeof(d->why));
@@ -635,6 +640,8 @@ int deploy_start(struct deployment *d, const struct dataplane_ops *ops, const st
 	err = app->prepare ? app->prepare(app, d->why, sizeof(d->why)) : 0;
 	if (!err)
 		err = make_board(d);
+	if (!err)
+		err = network_make(&d->network, spec, d->why, sizeof(d->why));
 	if (!err)
 		err = open_listener(d);
 	if (err)
@@ -714,6 +721,7 @@ void deploy_stop(struct deployment *d)
 		reap(d, &d->component[i], 0);
 	if (d->set_up && d->ops->teardown)
 		d->ops->teardown(d);
+	network_drop(&d->network);
 	pool_destroy(d->pool);
 	if (d->board)
 		munmap(d->board, sizeof(*d->board));

@@ -18,6 +18,7 @@
 #include <sys/types.h>
 
 #include "chain/dataplane.h"
+#include "chain/network.h"
 #include "chain/pool.h"
 #include "chain/route.h"
 #include "chain/scaling.h"
@@ -87,7 +88,8 @@ struct deployment {
 	struct deploy_config config;
 	struct board *board;        /* shared by all processes */
 	struct pool *pool;          /* DP_SHARED_POOL; else NULL */
-	int listen_fd;              /* bound and listening in the caller's network namespace */
+	struct network network;     /* between the client and the deployment */
+	int listen_fd;              /* bound and listening where clients come in: network_listen_netns */
 	struct sockaddr_in address; /* where it listens */
 	struct component component[COMPONENT_MAX];
 	unsigned components;

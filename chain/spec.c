@@ -109,11 +109,14 @@ static const struct option_spec *find_option(const struct option_spec *options, 
 	return NULL;
 }
 
-int spec_check(const struct spec *s, const struct option_spec *options, char *why, size_t why_bytes)
+int spec_check_both(const struct spec *s, const struct option_spec *options,
+		    const struct option_spec *common, char *why, size_t why_bytes)
 {
 	for (unsigned i = 0; i < s->keys; i++) {
 		const struct option_spec *o = find_option(options, s->pair[i].key);
 
+		if (!o)
+			o = find_option(common, s->pair[i].key);
 		if (!o) {
 			int n = snprintf(why, why_bytes, "%s has no option '%s'; it has", s->name,
 					 s->pair[i].key);
@@ -136,6 +139,11 @@ int spec_check(const struct spec *s, const struct option_spec *options, char *wh
 			}
 	}
 	return 0;
+}
+
+int spec_check(const struct spec *s, const struct option_spec *options, char *why, size_t why_bytes)
+{
+	return spec_check_both(s, options, NULL, why, why_bytes);
 }
 
 const char *spec_value(const struct spec *s, const struct option_spec *options, const char *key)

@@ -36,6 +36,10 @@ int spec_parse(struct spec *s, const char *text, char *why, size_t why_bytes);
 /* Check keys and values against `options` (NULL: none allowed). 0, or -EINVAL with a sentence. */
 int spec_check(const struct spec *s, const struct option_spec *options, char *why, size_t why_bytes);
 
+/* The same where a key may be of either table. */
+int spec_check_both(const struct spec *s, const struct option_spec *options,
+		    const struct option_spec *common, char *why, size_t why_bytes);
+
 /* Value of `key`: as given, else the option's fallback, else NULL. */
 const char *spec_value(const struct spec *s, const struct option_spec *options, const char *key);
 

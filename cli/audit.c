@@ -265,7 +265,7 @@ static int audit_dataplane(const struct audit_arguments *a, unsigned i, const st
 
 	if (!d || !plan)
 		goto out;
-	ops->probe(spec, &report);
+	dataplane_probe(ops, spec, &report);
 	if (!report.ok) {
 		fprintf(stderr, "perhop audit: %s: %s\n", spec->text, report.reason);
 		goto out;
@@ -279,9 +279,12 @@ static int audit_dataplane(const struct audit_arguments *a, unsigned i, const st
 	}
 	w->d = d;
 	config.client.target = d->address;
+	config.client.netns = d->network.client;
 	config.discover.entry_port = ntohs(d->address.sin_port);
 	plan_of_deployment(plan, &config, d);
 	subject.shared_pool = d->flags & DP_SHARED_POOL;
+	subject.forwarded = d->network.gateway_pod;
+	subject.accelerated = d->network.accel;
 	subject.table = published_for(d);
 	status = measure(a, plan, &config, &subject, w, host);
 	w->d = NULL;
@@ -296,7 +299,7 @@ static int audit_external(const struct audit_arguments *a, struct watcher *w, js
 {
 	struct report_subject subject = { .dataplane = "external", .workload = a->external.path };
 	struct plan *plan = calloc(1, sizeof(*plan));
-	struct session_config config = { .client = { .path = a->external.path } };
+	struct session_config config = { .client = { .path = a->external.path, .netns = -1 } };
 	char why[512];
 	int status = STATUS_CANNOT;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
 #include <linux/close_range.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 #include "chain/clock.h"
 #include "cli/generator.h"
 
-static void generator_child(pid_t parent, const struct loadgen_config *config,
+static void generator_child(pid_t parent, const struct loadgen_config *config, int netns,
 			    struct generator_shared *shared)
 {
 	sigset_t none;
@@ -33,12 +34,14 @@ static void generator_child(pid_t parent, const struct loadgen_config *config,
 	signal(SIGTERM, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (netns >= 0 && setns(netns, CLONE_NEWNET))
+		_exit(1);
 	/* Nothing of the deployment's is ours: a pool held here would outlive its owners. */
 	close_range(STDERR_FILENO + 1, ~0U, 0);
 	_exit(loadgen_run(config, &shared->result, &shared->stop) ? 1 : 0);
 }
 
-int generator_start(struct generator *g, const struct loadgen_config *config)
+int generator_start(struct generator *g, const struct loadgen_config *config, int netns)
 {
 	pid_t parent = getpid();
 
@@ -58,7 +61,7 @@ int generator_start(struct generator *g, const struct loadgen_config *config)
 		return error;
 	}
 	if (!g->pid)
-		generator_child(parent, config, g->shared);
+		generator_child(parent, config, netns, g->shared);
 	return 0;
 }
 

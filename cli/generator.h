@@ -21,8 +21,11 @@ struct generator {
 	struct generator_shared *shared;
 };
 
-/* Start it; `config` is copied by the fork. 0 or -errno. generator_end must follow. */
-int generator_start(struct generator *g, const struct loadgen_config *config);
+/*
+ * Start it, in network namespace `netns` (-1: here); `config` is copied by the fork. 0 or -errno.
+ * generator_end must follow.
+ */
+int generator_start(struct generator *g, const struct loadgen_config *config, int netns);
 
 /* Has it ended? Does not block. */
 bool generator_ended(struct generator *g);

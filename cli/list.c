@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chain/network.h"
 #include "cli/cli.h"
 
 struct list_arguments {
@@ -126,7 +127,8 @@ static int list_json(void)
 		json_array_append_new(planes, dataplane_json(dataplanes[i]));
 	for (unsigned i = 0; workloads[i]; i++)
 		json_array_append_new(loads, workload_json(workloads[i]));
-	return json_line(json_pack("{s:o, s:o}", "dataplanes", planes, "workloads", loads));
+	return json_line(json_pack("{s:o, s:o, s:o}", "dataplanes", planes, "common_options",
+				   options_json(network_options), "workloads", loads));
 }
 
 static void print_options(const struct option_spec *o)
@@ -191,6 +193,8 @@ int list_main(int argc, char **argv)
 	printf("Dataplanes: -d name[:mode][,key=value...]\n");
 	for (unsigned i = 0; dataplanes[i]; i++)
 		print_dataplane(dataplanes[i]);
+	printf("  every dataplane takes\n");
+	print_options(network_options);
 	printf("\nWorkloads: -w name[:mode][,key=value...]\n");
 	for (unsigned i = 0; workloads[i]; i++) {
 		printf("  %s: %s\n", workloads[i]->name, workloads[i]->summary);

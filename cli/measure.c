@@ -410,7 +410,7 @@ static void load_deployment(struct run_outcome *out, const struct run_request *r
 	out->ceiling_rps = loadgen_offered_ceiling(&load);
 	error = cpu_series_init(&out->series, load.warmup_ns + load.duration_ns, out->groups.count);
 	if (!error)
-		error = generator_start(&out->generator, &load);
+		error = generator_start(&out->generator, &load, s->d.network.client);
 	if (error) {
 		notes_add(&out->invalid, "the load generator could not be started: %s",
 			  strerror(-error));
@@ -440,7 +440,7 @@ void run_measure(struct run_outcome *out, const struct run_request *rq, int sign
 	clock_gettime(CLOCK_REALTIME, &out->started);
 	out->rps = out->ccr_us = out->node_percent = out->generator_percent = NAN;
 	out->steal_percent = out->idle_percent = NAN;
-	rq->ops->probe(rq->spec, &report);
+	dataplane_probe(rq->ops, rq->spec, &report);
 	if (!report.ok) {
 		snprintf(out->skipped, sizeof(out->skipped), "%s",
 			 report.reason[0] ? report.reason : "it cannot run on this machine");

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "chain/deploy.h"
+#include "chain/network.h"
 #include "cli/cli.h"
 #include "cli/parse.h"
 #include "workloads/loadgen/loadgen.h"
@@ -226,5 +227,5 @@ int spec_default(struct spec *spec, const struct option_spec *options, const cha
 	snprintf(spec->pair[spec->keys].key, sizeof(spec->pair[0].key), "%s", key);
 	snprintf(spec->pair[spec->keys].value, sizeof(spec->pair[0].value), "%s", value);
 	spec->keys++;
-	return spec_check(spec, options, why->text, sizeof(why->text)) ? -EINVAL : 0;
+	return spec_check_both(spec, options, network_options, why->text, sizeof(why->text)) ? -EINVAL : 0;
 }

@@ -15,6 +15,8 @@
 #include <time.h>
 
 #include "chain/clock.h"
+#include "chain/netfilter.h"
+#include "chain/network.h"
 #include "cli/cli.h"
 #include "cli/parse.h"
 #include "cli/record.h"
@@ -66,6 +68,17 @@ static json_t *load_json(const struct loadgen_config *c, const struct run_outcom
 	return load;
 }
 
+/* The way from the client: options that all dataplanes take (chain/network.h). */
+static json_t *network_json(const struct spec *spec)
+{
+	const long rules = spec_number(spec, network_options, "iptables-rules");
+
+	return json_pack("{s:s, s:s, s:s, s:i, s:o}", "client", spec_value(spec, network_options, "client"),
+			 "gateway", spec_value(spec, network_options, "gateway"), "accel",
+			 spec_value(spec, network_options, "accel"), "iptables_rules", (int)rules,
+			 "iptables", json_text(rules ? netfilter_kind() : NULL));
+}
+
 /* What was asked, without rep and seed: equal for the repetitions of one cell. */
 static json_t *asked_json(const struct run_request *rq, const struct run_outcome *out)
 {
@@ -92,6 +105,7 @@ static json_t *asked_json(const struct run_request *rq, const struct run_outcome
 	set(r, "placed", json_string(choice_name(placement_choices,
 						 (int)deploy_placement(d, dataplane_flags(rq->ops,
 											  rq->spec)))));
+	set(r, "network", network_json(rq->spec));
 	set(r, "instances", count(d->instances));
 	set(r, "concurrency_limit", count(d->concurrency));
 	return r;

@@ -214,7 +214,12 @@ static int serve(struct serve_arguments *a, const struct application *app)
 	struct deployment *d;
 	int signals, status;
 
-	ops->probe(spec, &report);
+	dataplane_probe(ops, spec, &report);
+	if (report.ok && !strcmp(spec_value(spec, network_options, "client"), "node")) {
+		report.ok = false;
+		snprintf(report.reason, sizeof(report.reason),
+			 "with client=node nobody else could reach it; that is for run, verify and audit");
+	}
 	if (!report.ok) {
 		fprintf(stderr, "perhop serve: %s cannot run here: %s\n", spec->text,
 			report.reason);

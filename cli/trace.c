@@ -127,7 +127,8 @@ static int trace_deployment(const struct trace_arguments *a, struct deployment *
 {
 	struct session_config config = {
 		.mode = (enum audit_mode)a->mode, .requests = (unsigned)a->requests, .think_us = 1000,
-		.client = { .app = app, .target = d->address, .threads = 1, .seed = a->seed },
+		.client = { .app = app, .target = d->address, .threads = 1, .seed = a->seed,
+			    .netns = d->network.client },
 		.discover = { .entry_port = ntohs(d->address.sin_port) },
 		.watch = on_watch, .arg = w,
 	};

@@ -40,6 +40,7 @@ libcmocka-dev tests pc:cmocka
 curl tests cmd:curl
 procps tests cmd:ps
 iproute2 tests cmd:ip
+iptables netfilter-rules cmd:iptables-restore
 shellcheck tests cmd:shellcheck
 pyflakes3 tests cmd:pyflakes3
 wrk tests cmd:wrk

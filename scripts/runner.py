@@ -240,8 +240,16 @@ def skip(cell: Cell, seed: int, reason: str) -> rec.Record:
         "workload": cell.workload.split(",")[0], "workload_options": options_of(cell.workload),
         "load": load, "concurrency": int(s["users"]), "rep": cell.rep, "seed": seed * 1000 + cell.rep,
         "service": {"mode": s["service"], "scale": float(s["service_scale"])}, "wait": s.get("wait"),
-        "placement": s.get("placement", "auto"), "placed": None,
+        "placement": s.get("placement", "auto"), "placed": None, "network": network_of(cell.dataplane),
         "instances": int(s.get("instances", "1")), "concurrency_limit": 32}, reason)
+
+
+def network_of(spec: str) -> rec.Record:
+    """The record's `network` of a cell that did not run: what its dataplane's options ask for."""
+    options = options_of(spec)
+    return {"client": options.get("client", "local"), "gateway": options.get("gateway", "host"),
+            "accel": options.get("accel", "none"), "iptables_rules": int(options.get("iptables-rules", "0")),
+            "iptables": None}
 
 
 def options_of(spec: str) -> dict[str, str]:

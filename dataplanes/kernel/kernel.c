@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #include "dataplanes/kernel/kernel.h"
-#include "dataplanes/kernel/netns.h"
+#include "chain/netns.h"
 #include "dataplanes/kernel/nginx.h"
 #include "dataplanes/kernel/queue_proxy.h"
 
@@ -320,7 +320,7 @@ static int kernel_opened(struct deployment *d)
 		err = start_ingress(d);
 	if (door.sin_addr.s_addr == htonl(INADDR_ANY))
 		door.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	return err ? err : nginx_wait(d, "the ingress", -1, &door, k->log[0]);
+	return err ? err : nginx_wait(d, "the ingress", d->network.client, &door, k->log[0]);
 }
 
 /* ---- Child ------------------------------------------------------------------------------------ */

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "chain/clock.h"
-#include "dataplanes/kernel/netns.h"
+#include "chain/netns.h"
 #include "dataplanes/kernel/nginx.h"
 
 enum { NOBODY = 65534 };

@@ -10,18 +10,19 @@
  * Since nothing of it is in the host's namespace, it can collide with nothing there; since nothing has a
  * name, nothing is left when the last process and descriptor are gone. Two deployments could even use
  * the same addresses, but a frame is known by its addresses to whoever audits the whole machine: each
- * gets a network of its own.
+ * gets a network of its own. With client=node (chain/network.h) the node is that of the network, and routes
+ * where this one bridges: a hop is two stack traversals either way.
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "dataplanes/kernel/kernel.h"
-#include "dataplanes/kernel/netns.h"
+#include "chain/netns.h"
 
 static const char bridge[] = "node";
 
@@ -41,41 +42,32 @@ static bool has_function(unsigned i)
 	return i != POD_INGRESS && i != POD_BROKER;
 }
 
-/*
- * A /24 of 100.64.0.0/10 (RFC 6598: addresses that belong to no site), told apart by the node
- * namespace's inode. The kernel hands those out one after another: of 16,384 namespaces that live at
- * the same time no two share one.
- */
-static int choose_network(const struct kernel *k, uint32_t *network)
-{
-	struct stat node;
-
-	if (fstat(k->node_netns, &node))
-		return -errno;
-	*network = 100u << 24 | 64u << 16 | ((uint32_t)node.st_ino & 0x3fff) << 8;
-	return 0;
-}
-
 static int make_netns_pod(struct deployment *d, struct kernel *k, unsigned i)
 {
 	struct pod *p = &k->pod[i];
 	uint32_t network = 0;
 	char port[16];
-	int err = choose_network(k, &network);
+	int err = network_choose(k->node_netns, &network);
 
 	if (err)
 		return deploy_error(d, err, "the node's namespace: %s", strerror(-err));
 	p->at = p->serve = address(network | (ADDRESS_FIRST + i), PORT_POD);
 	if (has_function(i) && k->sidecar != SIDECAR_NONE)
 		p->serve = address(INADDR_LOOPBACK, PORT_FUNCTION);
+	/* With gateway=pod it is there already. */
+	if (i == POD_INGRESS && d->network.gateway_pod) {
+		p->netns = fcntl(d->network.gateway, F_DUPFD_CLOEXEC, 0);
+		return p->netns < 0 ? -errno : 0;
+	}
 	p->netns = netns_new();
 	if (p->netns < 0)
 		return deploy_error(d, p->netns, "cannot make a network namespace: %s",
 				    strerror(-p->netns));
 	snprintf(port, sizeof(port), "pod%u", i);
-	err = netns_veth(k->node_netns, bridge, port, p->netns, p->at.sin_addr, ADDRESS_PREFIX);
-	return err ? deploy_error(d, err, "cannot connect a pod to the bridge: %s", strerror(-err)) :
-		     0;
+	err = d->network.client_node ?
+		      network_pod(&d->network, port, p->netns, p->at.sin_addr) :
+		      netns_veth(k->node_netns, bridge, port, p->netns, p->at.sin_addr, ADDRESS_PREFIX);
+	return err ? deploy_error(d, err, "cannot connect a pod to the node: %s", strerror(-err)) : 0;
 }
 
 /*
@@ -107,16 +99,25 @@ void pods_init(struct kernel *k)
 		k->pod[i].netns = k->pod[i].reserved_fd = -1;
 }
 
+/* With client=node there is one, which routes; else one of our own, which bridges. */
+static int make_node(struct deployment *d, struct kernel *k)
+{
+	if (d->network.client_node) {
+		k->node_netns = fcntl(d->network.node, F_DUPFD_CLOEXEC, 0);
+		return k->node_netns < 0 ? -errno : 0;
+	}
+	k->node_netns = netns_new();
+	return k->node_netns < 0 ? k->node_netns : netns_bridge(k->node_netns, bridge);
+}
+
 int pods_make(struct deployment *d, struct kernel *k)
 {
 	int err = 0;
 
 	if (k->own_netns) {
-		k->node_netns = netns_new();
-		err = k->node_netns < 0 ? k->node_netns : netns_bridge(k->node_netns, bridge);
+		err = make_node(d, k);
 		if (err)
-			return deploy_error(d, err, "cannot make the node's bridge: %s",
-					    strerror(-err));
+			return deploy_error(d, err, "cannot make the pods' node: %s", strerror(-err));
 	}
 	for (unsigned i = 0; i < POD_MAX && !err; i++) {
 		if (i >= d->board->instances && !(i == POD_BROKER && k->broker))

@@ -75,7 +75,8 @@ class Schema(unittest.TestCase):
     def test_a_skipped_record_has_none(self) -> None:
         base = {k: self.record[k] for k in (
             "run_id", "label", "time", "dataplane", "dataplane_options", "workload", "workload_options", "load",
-            "concurrency", "rep", "seed", "service", "wait", "placement", "placed", "instances", "concurrency_limit")}
+            "concurrency", "rep", "seed", "service", "wait", "placement", "placed", "network", "instances",
+            "concurrency_limit")}
         skipped = rec.skipped_record(base, "no root")
         self.assertEqual(next(iter(skipped)), "schema_version")
         self.assertFalse(skipped["valid"])

@@ -2,9 +2,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libmnl/libmnl.h>
+#include <linux/ethtool.h>
 #include <linux/if_link.h>
+#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
+#include <linux/sockios.h>
 #include <linux/veth.h>
+#include <net/ethernet.h>
 #include <net/if.h>
 #include <sched.h>
 #include <string.h>
@@ -12,7 +16,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "dataplanes/kernel/netns.h"
+#include "chain/netns.h"
+
+enum { PREFIX_HOST = 32 };
 
 /* ---- Namespaces ------------------------------------------------------------------------------- */
 
@@ -86,34 +92,59 @@ int netns_new(void)
 	return err ? err : fd;
 }
 
+int netns_enter(int ns)
+{
+	int home = netns_here(), err;
+
+	if (home < 0 || !setns(ns, CLONE_NEWNET))
+		return home;
+	err = -errno;
+	close(home);
+	return err;
+}
+
+int netns_leave(int home)
+{
+	int err = setns(home, CLONE_NEWNET) ? -errno : 0;
+
+	close(home);
+	return err;
+}
+
 int netns_socket(int ns, int domain, int type, int protocol)
 {
-	int home, fd;
+	int home, fd, err;
 
 	if (ns < 0) {
 		fd = socket(domain, type | SOCK_CLOEXEC, protocol);
 		return fd < 0 ? -errno : fd;
 	}
-	home = netns_here();
+	home = netns_enter(ns);
 	if (home < 0)
 		return home;
-	if (setns(ns, CLONE_NEWNET)) {
-		fd = -errno;
-		close(home);
-		return fd;
-	}
 	fd = socket(domain, type | SOCK_CLOEXEC, protocol);
 	if (fd < 0)
 		fd = -errno;
-	if (setns(home, CLONE_NEWNET)) {
-		int err = -errno;
+	err = netns_leave(home);
+	if (err && fd >= 0)
+		close(fd);
+	return err ? err : fd;
+}
 
-		if (fd >= 0)
-			close(fd);
-		fd = err;
-	}
-	close(home);
-	return fd;
+int netns_forward(int ns)
+{
+	int home = netns_enter(ns), fd, err;
+
+	if (home < 0)
+		return home;
+	/* What lies below /proc/sys/net is the namespace's of whoever opens it. */
+	fd = open("/proc/sys/net/ipv4/ip_forward", O_WRONLY | O_CLOEXEC);
+	err = fd < 0 || write(fd, "1", 1) != 1 ? -errno : 0;
+	if (fd >= 0)
+		close(fd);
+	if (netns_leave(home) && !err)
+		err = -errno;
+	return err;
 }
 
 int netns_listen(int ns, const struct sockaddr_in *at, int backlog)
@@ -129,6 +160,17 @@ int netns_listen(int ns, const struct sockaddr_in *at, int backlog)
 		return err;
 	}
 	return fd;
+}
+
+int netns_index(int ns, const char *name)
+{
+	int sock = netns_socket(ns, AF_INET, SOCK_DGRAM, 0), index;
+
+	if (sock < 0)
+		return sock;
+	index = link_index(sock, name);
+	close(sock);
+	return index;
 }
 
 /* ---- rtnetlink -------------------------------------------------------------------------------- */
@@ -193,7 +235,7 @@ int netns_bridge(int node, const char *name)
 	return err;
 }
 
-/* One request makes the pair, puts this end on the bridge and the other into the pod. */
+/* One request makes the pair, puts this end on the bridge, if any, and the other into the pod. */
 static int make_pair(int node, const char *bridge, const char *port, int pod)
 {
 	char buf[1024];
@@ -201,14 +243,11 @@ static int make_pair(int node, const char *bridge, const char *port, int pod)
 	struct nlattr *kind, *data, *peer;
 	struct ifinfomsg *info;
 	struct nlmsghdr *nlh;
-	int sock, master, err;
+	int master, err;
 
 	if (!nl)
 		return -errno;
-	sock = netns_socket(node, AF_INET, SOCK_DGRAM, 0);
-	master = sock < 0 ? sock : link_index(sock, bridge);
-	if (sock >= 0)
-		close(sock);
+	master = bridge ? netns_index(node, bridge) : 0;
 	if (master < 0) {
 		mnl_socket_close(nl);
 		return master;
@@ -217,7 +256,8 @@ static int make_pair(int node, const char *bridge, const char *port, int pod)
 	info = mnl_nlmsg_put_extra_header(nlh, sizeof(*info));
 	info->ifi_flags = info->ifi_change = IFF_UP;
 	mnl_attr_put_strz(nlh, IFLA_IFNAME, port);
-	mnl_attr_put_u32(nlh, IFLA_MASTER, (uint32_t)master);
+	if (master)
+		mnl_attr_put_u32(nlh, IFLA_MASTER, (uint32_t)master);
 	kind = mnl_attr_nest_start(nlh, IFLA_LINKINFO);
 	mnl_attr_put_strz(nlh, IFLA_INFO_KIND, "veth");
 	data = mnl_attr_nest_start(nlh, IFLA_INFO_DATA);
@@ -271,4 +311,119 @@ int netns_veth(int node, const char *bridge, const char *port, int pod, struct i
 		err = link_up(sock, "eth0");
 	close(sock);
 	return err;
+}
+
+/* ---- Routes, for a node that forwards --------------------------------------------------------- */
+
+/* To address/32 on the link itself, or by default (`gateway`), through device `index`. */
+static int add_route(int ns, int index, struct in_addr address, bool gateway)
+{
+	char buf[256];
+	struct mnl_socket *nl = rtnl_open(ns);
+	struct nlmsghdr *nlh;
+	struct rtmsg *r;
+	int err;
+
+	if (!nl)
+		return -errno;
+	nlh = request(buf, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL);
+	r = mnl_nlmsg_put_extra_header(nlh, sizeof(*r));
+	r->rtm_family = AF_INET;
+	r->rtm_dst_len = gateway ? 0 : PREFIX_HOST;
+	r->rtm_table = RT_TABLE_MAIN;
+	r->rtm_protocol = RTPROT_STATIC;
+	r->rtm_scope = gateway ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
+	r->rtm_type = RTN_UNICAST;
+	mnl_attr_put_u32(nlh, gateway ? RTA_GATEWAY : RTA_DST, address.s_addr);
+	mnl_attr_put_u32(nlh, RTA_OIF, (uint32_t)index);
+	err = talk(nl, nlh);
+	mnl_socket_close(nl);
+	return err;
+}
+
+/* `address` is at `mac`, for good: no ARP, and a FIB lookup always finds the neighbour. */
+static int add_neighbour(int ns, int index, struct in_addr address, const uint8_t *mac)
+{
+	char buf[256];
+	struct mnl_socket *nl = rtnl_open(ns);
+	struct nlmsghdr *nlh;
+	struct ndmsg *n;
+	int err;
+
+	if (!nl)
+		return -errno;
+	nlh = request(buf, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE);
+	n = mnl_nlmsg_put_extra_header(nlh, sizeof(*n));
+	n->ndm_family = AF_INET;
+	n->ndm_ifindex = index;
+	n->ndm_state = NUD_PERMANENT;
+	mnl_attr_put_u32(nlh, NDA_DST, address.s_addr);
+	mnl_attr_put(nlh, NDA_LLADDR, ETHER_ADDR_LEN, mac);
+	err = talk(nl, nlh);
+	mnl_socket_close(nl);
+	return err;
+}
+
+static int link_mac(int ns, const char *name, uint8_t *mac)
+{
+	int sock = netns_socket(ns, AF_INET, SOCK_DGRAM, 0), err;
+	struct ifreq r = { 0 };
+
+	if (sock < 0)
+		return sock;
+	strncpy(r.ifr_name, name, IFNAMSIZ - 1);
+	err = ioctl(sock, SIOCGIFHWADDR, &r) ? -errno : 0;
+	memcpy(mac, r.ifr_hwaddr.sa_data, ETHER_ADDR_LEN);
+	close(sock);
+	return err;
+}
+
+int netns_offload(int ns, const char *name, uint32_t command, bool on)
+{
+	struct ethtool_value v = { .cmd = command, .data = on };
+	int sock = netns_socket(ns, AF_INET, SOCK_DGRAM, 0), err;
+	struct ifreq r = { 0 };
+
+	if (sock < 0)
+		return sock;
+	strncpy(r.ifr_name, name, IFNAMSIZ - 1);
+	r.ifr_data = (void *)&v;
+	err = ioctl(sock, SIOCETHTOOL, &r) ? -errno : 0;
+	close(sock);
+	return err;
+}
+
+int netns_join(int node, const char *port, int pod, struct in_addr address)
+{
+	const struct in_addr hop = { htonl(NETNS_NEXT_HOP) };
+	uint8_t here[ETHER_ADDR_LEN], there[ETHER_ADDR_LEN];
+	int err = netns_veth(node, NULL, port, pod, address, PREFIX_HOST), port_index, pod_index;
+
+	if (err)
+		return err;
+	port_index = netns_index(node, port);
+	pod_index = netns_index(pod, "eth0");
+	if (port_index < 0 || pod_index < 0)
+		return port_index < 0 ? port_index : pod_index;
+	err = link_mac(node, port, here);
+	if (!err)
+		err = link_mac(pod, "eth0", there);
+	if (!err)
+		err = add_neighbour(node, port_index, address, there);
+	if (!err)
+		err = add_route(node, port_index, address, false);
+	if (!err)
+		err = add_neighbour(pod, pod_index, hop, here);
+	if (!err)
+		err = add_route(pod, pod_index, hop, false);
+	if (!err)
+		err = add_route(pod, pod_index, hop, true);
+	return err;
+}
+
+int netns_address(int ns, const char *name, struct in_addr address, unsigned prefix)
+{
+	int index = netns_index(ns, name);
+
+	return index < 0 ? index : add_address(ns, index, address, prefix);
 }
