@@ -62,7 +62,7 @@ SKEL    := $(BPF:%.bpf.c=$(B)/%.skel.h)
 LIB     := $(B)/libperhop.a
 PERHOP  := $(B)/perhop
 TEXTH   := $(TEXT:%=$(B)/%.h)
-OBJ     := $(SRC:%.c=$(B)/%.o) $(PBC:.c=.o)
+OBJ     := $(SRC:%.c=$(B)/%.o) $(PBC:.c=.o) $(B)/dataplanes/sure/unikernel/image.o
 UNITBIN := $(UNIT:%.c=$(B)/%)
 
 .PHONY: all
@@ -98,6 +98,54 @@ $(B)/%.pb-c.c: %.proto
 $(TEXTH): $(B)/%.h: %
 	$(call say,TEXT,$<)
 	$(Q)mkdir -p $(@D) && sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&\\n"/' $< > $@
+
+# ---- The unikernel of sure:unikernel -------------------------------------------------------------
+# Our library OS, linked with the objects of the functions, the sidecar and chain/ that perhop itself is
+# linked from. Sanitizers do not run on bare metal: a sanitized perhop carries the image of a plain build.
+UNIKERNEL := $(B)/unikernel.elf
+UNIKERNEL_WORKLOADS := boutique echo motion
+GUESTDIR := dataplanes/sure/unikernel/guest
+GUESTOBJ := $(patsubst %,$(B)/%.o,$(basename $(wildcard $(GUESTDIR)/*.[cS])))
+GUESTLIB := $(foreach w,$(UNIKERNEL_WORKLOADS),$(filter $(B)/workloads/$(w)/%,$(SRC:%.c=$(B)/%.o) $(PBC:.c=.o))) \
+	$(patsubst %,$(B)/chain/%.o,clock codec function http_chunks http_form http_parse http_payload http_write \
+		mesh message pool ring route runtime spec trial waiting workload) \
+	$(addprefix $(B)/dataplanes/sure/,port.o gate_entry.o sidecar/sidecar.o)
+# Sections of their own for all that is dropped: not from a build before these flags.
+$(GUESTLIB): Makefile
+
+# Functions are compiled for user space: what they expect of it (SSE, a red zone, fs:0x28) the guest sees to.
+# Its own: nothing that only an operating system could give, and no loops turned back into calls of memcpy.
+GUESTCFLAGS = $(filter-out -fsanitize=% -fno-sanitize% -fstack-protector%,$(CFLAGS)) -fno-stack-protector \
+	-fno-builtin -fno-tree-loop-distribute-patterns -fno-pic -fno-pie -fcf-protection=none
+
+$(B)/$(GUESTDIR)/%.o: $(GUESTDIR)/%.c
+	$(call say,GUEST,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) -U_FORTIFY_SOURCE $(GUESTCFLAGS) $(DEPFLAGS) -c -o $@ $<
+
+# A trap must not touch what the function had in vector registers.
+$(B)/$(GUESTDIR)/cpu.o: GUESTCFLAGS += -mgeneral-regs-only
+
+$(B)/$(GUESTDIR)/%.o: $(GUESTDIR)/%.S
+	$(call say,GUEST,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) -c -o $@ $<
+
+ifeq ($(findstring -fsanitize,$(CFLAGS)),)
+$(UNIKERNEL): $(GUESTOBJ) $(GUESTLIB) $(GUESTDIR)/link.ld
+	$(call say,LD,$@)
+	$(Q)$(CC) -static -no-pie -nostdlib -Wl,-T,$(GUESTDIR)/link.ld -Wl,--gc-sections -Wl,--build-id=none \
+		-Wl,-z,noexecstack -Wl,-z,max-page-size=4096 -Wl,--no-warn-rwx-segments -s -o $@ $(GUESTOBJ) \
+		-Wl,--start-group $(GUESTLIB) -lprotobuf-c -ljansson -lgcc -Wl,--end-group
+else
+$(UNIKERNEL): FORCE
+	$(Q)$(MAKE) --no-print-directory B=$(B)/plain OPT='-O2 -g' $(B)/plain/unikernel.elf && \
+		mkdir -p $(@D) && { cmp -s $(B)/plain/unikernel.elf $@ || cp $(B)/plain/unikernel.elf $@; }
+endif
+
+$(B)/dataplanes/sure/unikernel/image.o: dataplanes/sure/unikernel/image.S $(UNIKERNEL)
+	$(call say,IMAGE,$<)
+	$(Q)$(CC) -DUNIKERNEL_IMAGE='"$(UNIKERNEL)"' -c -o $@ $<
+
+$(B)/dataplanes/sure/unikernel/unikernel.o: CPPFLAGS += -DUNIKERNEL_WORKLOADS='" $(UNIKERNEL_WORKLOADS) "'
 
 # ---- eBPF ---------------------------------------------------------------------------------------
 # <bpf/usdt.bpf.h> includes <asm/errno.h>, which Debian keeps under its multiarch folder.

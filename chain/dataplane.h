@@ -33,6 +33,7 @@ enum dataplane_flags {
 	DP_SMALL_PAGES = 1 << 7,    /* the pool is of 4 KiB pages: buffers are protected one by one */
 	DP_ZEROED = 1 << 8,         /* the pool gives out buffers without old bytes */
 	DP_PICKS = 1 << 9,          /* picks the instance itself: send's `to` is INSTANCE_NONE */
+	DP_EMULATED = 1 << 10,      /* functions run on an emulated CPU: times say nothing */
 };
 
 struct deployment;
@@ -88,6 +89,12 @@ struct dataplane_ops {
 	 * (network namespace, cgroup). 0 or -errno.
 	 */
 	int (*enter)(struct deployment *d, instance_id id);
+
+	/*
+	 * Parent, optional, each time the deployment is looked after: 0, or -errno when instance `id`, whose
+	 * process is there, has stopped working. It is then killed, and treated as any that has died.
+	 */
+	int (*watch)(struct deployment *d, instance_id id);
 
 	/*
 	 * The next three, all optional, are for a dataplane that does not trust the functions it runs.

@@ -417,6 +417,13 @@ uint64_t deploy_watch_ns(const struct deployment *d)
 	return d->scaling ? scaling_next_ns(d->scaling) : WATCH_NS;
 }
 
+/* Does an instance no longer work, though its process is there? Then that is ended. */
+static bool hangs(struct deployment *d, const struct component *c)
+{
+	return d->ops->watch && c->pid && c->kind == COMPONENT_FUNCTION &&
+	       d->ops->watch(d, c->instance) && !kill(c->pid, SIGKILL);
+}
+
 int deploy_watch(struct deployment *d)
 {
 	int err = 0, ended;
@@ -424,7 +431,7 @@ int deploy_watch(struct deployment *d)
 	for (unsigned i = 0; i < d->components; i++) {
 		struct component *c = &d->component[i];
 
-		if (!reap(d, c, WNOHANG) || c->leaving)
+		if ((!reap(d, c, WNOHANG) && !(hangs(d, c) && reap(d, c, 0))) || c->leaving)
 			continue;
 		ended = say_ended(d, c);
 		if (d->config.restart &&

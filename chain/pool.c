@@ -106,9 +106,27 @@ static int pool_map(struct pool *p, size_t bytes, unsigned flags)
 	return err;
 }
 
-int pool_create(struct pool **out, uint32_t buffers, uint32_t buffer_bytes, unsigned flags)
+static size_t head_bytes(uint32_t buffers)
 {
 	size_t head = sizeof(struct pool_header) + (size_t)buffers * sizeof(struct tag);
+
+	return (head + 4095) & ~(size_t)4095;
+}
+
+/* Set what follows from where the pool is mapped and how large it is. */
+static void set_up(struct pool *p, void *at, uint32_t buffers, uint32_t buffer_bytes)
+{
+	p->map = at;
+	p->header = at;
+	p->tags = (struct tag *)((char *)at + sizeof(struct pool_header));
+	p->buffers = (unsigned char *)at + head_bytes(buffers);
+	p->count = buffers;
+	p->bytes = buffer_bytes;
+	p->shift = (uint32_t)__builtin_ctz(buffer_bytes);
+}
+
+int pool_create(struct pool **out, uint32_t buffers, uint32_t buffer_bytes, unsigned flags)
+{
 	struct pool *p;
 	int err;
 
@@ -121,19 +139,13 @@ int pool_create(struct pool **out, uint32_t buffers, uint32_t buffer_bytes, unsi
 	p = calloc(1, sizeof(*p));
 	if (!p)
 		return -ENOMEM;
-	head = (head + 4095) & ~(size_t)4095;
-	p->count = buffers;
-	p->bytes = buffer_bytes;
 	p->zero = flags & POOL_ZERO;
-	p->shift = (uint32_t)__builtin_ctz(buffer_bytes);
-	err = pool_map(p, head + (size_t)buffers * buffer_bytes, flags);
+	err = pool_map(p, head_bytes(buffers) + (size_t)buffers * buffer_bytes, flags);
 	if (err) {
 		pool_destroy(p);
 		return err;
 	}
-	p->header = p->map;
-	p->tags = (struct tag *)((char *)p->map + sizeof(struct pool_header));
-	p->buffers = (unsigned char *)p->map + head;
+	set_up(p, p->map, buffers, buffer_bytes);
 	for (uint32_t i = 0; i < buffers; i++)
 		p->tags[i].next = i + 1 < buffers ? i + 1 : INDEX_NONE;
 	*out = p;
@@ -377,18 +389,30 @@ size_t pool_handle_bytes(void)
 int pool_move(struct pool **p, void *at, void *handle)
 {
 	struct pool *old = *p, *new = handle;
-	size_t head = pool_head_bytes(old);
 
 	if (mremap(old->map, old->map_bytes, old->map_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, at) ==
 	    MAP_FAILED)
 		return -errno;
 	*new = *old;
-	new->map = at;
-	new->header = at;
-	new->tags = (struct tag *)((char *)at + sizeof(struct pool_header));
-	new->buffers = (unsigned char *)at + head;
+	set_up(new, at, old->count, old->bytes);
 	free(old);
 	*p = new;
+	return 0;
+}
+
+int pool_adopt(struct pool **out, void *handle, void *at, size_t bytes, uint32_t buffers,
+	       uint32_t buffer_bytes)
+{
+	struct pool *p = handle;
+
+	if (!buffers || bytes < head_bytes(buffers) + (size_t)buffers * buffer_bytes)
+		return -EINVAL;
+	memset(p, 0, sizeof(*p));
+	set_up(p, at, buffers, buffer_bytes);
+	p->map_bytes = bytes;
+	p->page_kib = 4;
+	p->fd = -1;
+	*out = p;
 	return 0;
 }
 

@@ -98,6 +98,13 @@ size_t pool_bytes(const struct pool *p);            /* of the whole mapping */
  */
 int pool_move(struct pool **p, void *at, void *handle);
 size_t pool_handle_bytes(void);
+
+/*
+ * A handle, in pool_handle_bytes of memory at `handle`, for a pool that somebody else has created and that
+ * lies at `at`. It is not to be destroyed. 0, or -EINVAL: `bytes` do not fit the rest.
+ */
+int pool_adopt(struct pool **out, void *handle, void *at, size_t bytes, uint32_t buffers,
+	       uint32_t buffer_bytes);
 unsigned pool_page_kib(const struct pool *p);       /* 4 or 2048: pages that back it */
 
 #endif

@@ -72,6 +72,7 @@ enum waiting waiting_of(const struct spec *spec, const struct option_spec *optio
 int hall_open(struct hall *h)
 {
 	h->gateway_fd = -1;
+	h->doors = NULL;
 	h->shared = mmap(NULL, sizeof(*h->shared), PROT_READ | PROT_WRITE,
 			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (h->shared == MAP_FAILED) {
@@ -122,8 +123,9 @@ static void ring_one(struct hall *h, unsigned target)
 		return;
 	note_wake(h, target);
 	atomic_fetch_add_explicit(&bell->strokes, 1, memory_order_release);
-	if (target == GATEWAY)
-		(void)!write(h->gateway_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+	if (target == GATEWAY || h->doors)
+		(void)!write(target == GATEWAY ? h->gateway_fd : h->doors[target], &(uint64_t){ 1 },
+			     sizeof(uint64_t));
 	else
 		futex(&bell->strokes, FUTEX_WAKE, 1, NULL);
 	atomic_compare_exchange_strong_explicit(&bell->nap, &nap, nap + 1, memory_order_relaxed,

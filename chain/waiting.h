@@ -89,6 +89,8 @@ struct hall_shared {
 struct hall {
 	struct hall_shared *shared;
 	int gateway_fd;             /* eventfd: the gateway's bell */
+	const int *doors;           /* INSTANCE_MAX: where to write to ring endpoints that sleep outside this
+				     * kernel, in virtual machines; NULL: all sleep on their futex */
 };
 
 /* 0 or -errno; hall_close undoes it, also after a failure. */

@@ -315,10 +315,13 @@ static void check_little(struct run_outcome *out, const struct run_request *rq)
 			  "rate x latency is %.3f", out->little_n, out->little_x * out->little_r);
 }
 
-static void add_marks(struct run_outcome *out)
+static void add_marks(struct run_outcome *out, bool emulated)
 {
 	const struct loadgen_result *r = &out->generator.shared->result;
 
+	if (emulated)
+		notes_add(&out->marks, "emulated: functions ran on an emulated CPU; its times are not to "
+			  "be judged");
 	if (out->steal_percent > STEAL_MARK_PERCENT)
 		notes_add(&out->marks, "steal: %.1f %% of CPU time was stolen by the hypervisor",
 			  out->steal_percent);
@@ -376,7 +379,7 @@ static void evaluate(struct run_outcome *out, const struct run_request *rq,
 			  " errors%s%s", r->requests, r->errors,
 			  r->first_error[0] ? ", the first: " : "", r->first_error);
 	check_little(out, rq);
-	add_marks(out);
+	add_marks(out, dataplane_flags(rq->ops, rq->spec) & DP_EMULATED);
 }
 
 /* The state of the pool once the load has gone: nothing may stay in use. */
@@ -455,6 +458,11 @@ void run_measure(struct run_outcome *out, const struct run_request *rq, int sign
 	s->progress = progress;
 	progress_say(progress, "starting");
 	error = deploy_start(&s->d, rq->ops, rq->spec, rq->app, &rq->deploy);
+	if (error == -ENOTSUP) {
+		snprintf(out->skipped, sizeof(out->skipped), "%.255s", s->d.why);
+		free(s);
+		return;
+	}
 	if (error) {
 		out->interrupted = signals_wait(signals, 0);
 		notes_add(&out->invalid, "the deployment did not start: %s",

@@ -31,6 +31,9 @@ void sure_detach(struct endpoint *ep)
 
 	if (!p)
 		return;
+	/* Guests get no signals: the gateway, which leaves when all are to, wakes them to see for themselves. */
+	if (ep->self == GATEWAY && p->mesh.mesh && p->mesh.mesh->hall.doors)
+		hall_ring(&p->mesh.mesh->hall, ((UINT64_C(1) << (p->mesh.n - 1)) - 1) << 1);
 	mesh_detach(&p->mesh);
 	ep->priv = NULL;
 	if (ep->self == GATEWAY)

@@ -23,6 +23,7 @@
 
 #include "chain/clock.h"
 #include "dataplanes/sure/sure.h"
+#include "dataplanes/sure/unikernel/host.h"
 
 /* A held buffer is a mapping: well below vm.max_map_count. */
 enum { GATED_BUFFERS_MAX = 16384 };
@@ -42,6 +43,9 @@ static const struct option_spec sure_options[] = {
 	{ "dump", "TEXT", "", "file that gets the last spans and access log entries at the end" },
 	SCALING_OPTIONS("none|load"),
 	{ "zero", "off|on", "off", "hand out buffers without what they held before" },
+	{ "machine", "microvm|q35", "microvm", "unikernel: QEMU's machine" },
+	{ "accel", "auto|kvm|tcg", "auto", "unikernel: auto: kvm where it works, else emulated" },
+	{ "memory", "4..1024", "48", "unikernel: MiB of RAM of a guest; the host gives it as it is touched" },
 	WAITING_OPTION("adaptive"),
 	{ "slots", "16..65536", "1024", "descriptors that one sender can leave at one receiver" },
 	{ NULL, NULL, NULL, NULL },
@@ -67,13 +71,52 @@ static enum gate_mode gate_of(const struct spec *spec)
 					   GATE_NONE;
 }
 
+static bool is_unikernel(const struct spec *spec)
+{
+	return !strcmp(spec->mode, "unikernel");
+}
+
+static bool uses_kvm(const struct spec *spec)
+{
+	const char *accel = value(spec, "accel");
+
+	return !strcmp(accel, "kvm") || (!strcmp(accel, "auto") && qemu_kvm_works());
+}
+
 /* ---- Parent ----------------------------------------------------------------------------------- */
+
+/* A guest has its own protection keys, or there is QEMU's emulation of them. */
+static bool probe_unikernel(const struct spec *spec, struct probe_report *report)
+{
+	enum gate_mode gate = gate_of(spec);
+	bool kvm = uses_kvm(spec);
+
+	if (unikernel_probe(spec, report->reason, sizeof(report->reason)))
+		return false;
+	if (gate != GATE_NONE && gate != GATE_MPK) {
+		snprintf(report->reason, sizeof(report->reason),
+			 "a unikernel has gate=none and gate=mpk only");
+		return false;
+	}
+	if (kvm && !qemu_kvm_works()) {
+		snprintf(report->reason, sizeof(report->reason),
+			 "accel=kvm: no virtual machine can be run by /dev/kvm here");
+		return false;
+	}
+	if (kvm && gate == GATE_MPK && gate_probe(gate, report->reason, sizeof(report->reason)))
+		return false;
+	snprintf(report->reason, sizeof(report->reason), "%s",
+		 kvm ? "" : "functions run on an emulated CPU: results are right, times are not to be judged");
+	return true;
+}
 
 static void sure_probe(const struct spec *spec, struct probe_report *report)
 {
 	struct sidecar_config c;
+
 	report->ok = false;
-	if (gate_probe(gate_of(spec), report->reason, sizeof(report->reason)))
+	if (is_unikernel(spec) ? !probe_unikernel(spec, report) : gate_probe(gate_of(spec), report->reason,
+									     sizeof(report->reason)))
 		return;
 	if (sidecar_parse(&c, value(spec, "sidecar"))) {
 		snprintf(report->reason, sizeof(report->reason),
@@ -82,7 +125,7 @@ static void sure_probe(const struct spec *spec, struct probe_report *report)
 		return;
 	}
 	report->ok = true;
-	if (gate_probe(GATE_MPK, report->reason, sizeof(report->reason)))
+	if (!is_unikernel(spec) && gate_probe(GATE_MPK, report->reason, sizeof(report->reason)))
 		snprintf(report->reason, sizeof(report->reason),
 			 "not with gate=mpk: this CPU has no memory protection keys");
 }
@@ -91,6 +134,7 @@ static uint32_t flags_of(const struct spec *spec)
 {
 	return DP_SHARED_POOL | DP_ZERO_COPY | DP_SMALL_PAGES |
 	       (strcmp(value(spec, "zero"), "on") ? 0 : DP_ZEROED) |
+	       (is_unikernel(spec) && !uses_kvm(spec) ? DP_EMULATED : 0) |
 	       waiting_flags(waiting_of(spec, sure_options));
 }
 
@@ -137,6 +181,20 @@ static int share(void *out, size_t bytes)
 	return 0;
 }
 
+static int open_unikernel(struct deployment *d)
+{
+	struct sure_plane *p = d->priv;
+	struct unikernel *u = calloc(1, sizeof(*u));
+
+	if (!u)
+		return -ENOMEM;
+	p->unikernel = u;
+	u->kvm = uses_kvm(&d->spec);
+	u->machine = strcmp(value(&d->spec, "machine"), "q35") ? MACHINE_MICROVM : MACHINE_Q35;
+	u->memory_mib = number(&d->spec, "memory");
+	return unikernel_setup(d);
+}
+
 static int sure_setup(struct deployment *d)
 {
 	struct sure_plane *p = calloc(1, sizeof(*p));
@@ -162,7 +220,20 @@ static int sure_setup(struct deployment *d)
 		err = share(&p->violations, p->violations_bytes);
 	if (err)
 		return deploy_error(d, err, "cannot map the sidecars' counters: %s", strerror(-err));
-	return mesh_open(&p->mesh, d, number(&d->spec, "slots"));
+	err = mesh_open(&p->mesh, d, number(&d->spec, "slots"));
+	return err || !is_unikernel(&d->spec) ? err : open_unikernel(d);
+}
+
+/* The hooks of an instance's life, by the kind of its runtime. */
+static int live_anywhere(struct deployment *d, instance_id id,
+			 int (*body)(struct deployment *d, instance_id id))
+{
+	return is_unikernel(&d->spec) ? unikernel_live(d, id) : sure_live(d, id, body);
+}
+
+static int sure_watch(struct deployment *d, instance_id id)
+{
+	return is_unikernel(&d->spec) ? unikernel_watch(d, id) : 0;
 }
 
 static void dump(const struct deployment *d, const struct sure_plane *p)
@@ -187,6 +258,7 @@ static void sure_teardown(struct deployment *d)
 	if (!p)
 		return;
 	dump(d, p);
+	unikernel_teardown(p);
 	mesh_close(&p->mesh);
 	if (p->stats)
 		munmap(p->stats, p->stats_bytes);
@@ -220,13 +292,13 @@ const struct dataplane_ops dataplane_sure = {
 	.version = DATAPLANE_VERSION,
 	.name = "sure",
 	.summary = "shared rings as futex has, call gates around functions, the sidecar as a library",
-	.modes = "process",
+	.modes = "process|unikernel",
 	.flags = DP_SHARED_POOL | DP_ZERO_COPY | DP_SMALL_PAGES,
 	.flags_of = flags_of,
 	.options = sure_options,
 	.probe = sure_probe,
 	.setup = sure_setup,
-	.live = sure_live,
+	.live = live_anywhere,
 	.reserve = sure_reserve,
 	.call = sure_call,
 	.attach = sure_attach,
@@ -237,6 +309,7 @@ const struct dataplane_ops dataplane_sure = {
 	.arm = sure_arm,
 	.disarm = sure_disarm,
 	.detach = sure_detach,
+	.watch = sure_watch,
 	.teardown = sure_teardown,
 	.promises = sure_promises,
 	.page = sure_page,

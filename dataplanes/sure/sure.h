@@ -17,6 +17,7 @@ struct sure_plane {
 	struct sidecar_stats *stats;        /* shared, per instance; [0] is the gateway's, unused */
 	struct gate_violation *violations;  /* shared, a page per instance */
 	size_t stats_bytes, violations_bytes;
+	struct unikernel *unikernel;        /* sure:unikernel; else NULL */
 	/* In an instance behind a gate: its trusted memory. */
 	unsigned char *base, *next, *limit; /* reserve takes from next, up to limit */
 	unsigned char *user_stack;

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The host's side of sure:unikernel. */
+#ifndef PERHOP_DATAPLANES_SURE_UNIKERNEL_HOST_H
+#define PERHOP_DATAPLANES_SURE_UNIKERNEL_HOST_H
+
+#include "dataplanes/sure/unikernel/unikernel.h"
+
+enum machine_type { MACHINE_MICROVM, MACHINE_Q35 };
+
+/* What the watch knows of one guest. */
+struct vigil {
+	uint64_t progress, since_ns;
+	bool rung;
+};
+
+/* The deployment's, in the parent; children inherit it. */
+struct unikernel {
+	unsigned char *window;
+	size_t bytes;
+	int window_fd, image_fd;
+	int doors[INSTANCE_MAX];    /* eventfds; [GATEWAY] is the hall's */
+	enum machine_type machine;
+	bool kvm;
+	unsigned memory_mib;
+	uint64_t tsc_khz;
+	uint64_t offset[7];         /* of the parts of the window, see enum part */
+	struct vigil vigil[INSTANCE_MAX];
+};
+
+static inline struct unikernel_page *unikernel_page(const struct unikernel *u, instance_id id)
+{
+	return (struct unikernel_page *)(u->window + (size_t)id * UNIKERNEL_PAGE);
+}
+
+/* qemu.c: can KVM really run a virtual machine here? It is tried. */
+bool qemu_kvm_works(void);
+
+/* Turn this process into the virtual machine of instance `id` of `n`. Returns -errno only. */
+int qemu_exec(const struct unikernel *u, instance_id id, unsigned n);
+
+/* A socket whose other end holds all that an ivshmem server would say to peer `id`. Or -errno. */
+int ivshmem_greeting(const struct unikernel *u, instance_id id, unsigned n);
+
+/* image.S: the unikernel, an ELF file. */
+extern const unsigned char unikernel_image[], unikernel_image_end[];
+
+#endif
