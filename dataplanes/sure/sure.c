@@ -45,6 +45,7 @@ static const struct option_spec sure_options[] = {
 	{ "zero", "off|on", "off", "hand out buffers without what they held before" },
 	{ "machine", "microvm|q35", "microvm", "unikernel: QEMU's machine" },
 	{ "accel", "auto|kvm|tcg", "auto", "unikernel: auto: kvm where it works, else emulated" },
+	{ "image", "TEXT", "", "unikernel: an image of your own, in place of the one in the program" },
 	{ "memory", "4..1024", "48", "unikernel: MiB of RAM of a guest; the host gives it as it is touched" },
 	WAITING_OPTION("adaptive"),
 	{ "slots", "16..65536", "1024", "descriptors that one sender can leave at one receiver" },
@@ -138,8 +139,22 @@ static uint32_t flags_of(const struct spec *spec)
 	       waiting_flags(waiting_of(spec, sure_options));
 }
 
+static const char *unikernel_promises(enum gate_mode gate)
+{
+	return gate == GATE_MPK ?
+		       "a function is alone in a virtual machine, which has its chain's shared memory and "
+		       "nothing else of the host; of that memory it reaches the buffers it holds, as long as "
+		       "it executes no privileged instruction (it runs in ring 0); one that tries, hangs or "
+		       "resets is ended, alone, and reported" :
+		       "a function is alone in a virtual machine, which has its chain's shared memory, all of "
+		       "it in reach, and nothing else of the host; one that faults, hangs or resets is ended, "
+		       "alone, and reported";
+}
+
 static const char *sure_promises(const struct spec *spec)
 {
+	if (is_unikernel(spec))
+		return unikernel_promises(gate_of(spec));
 	switch (gate_of(spec)) {
 	case GATE_MPK:
 		return "what gate=mprotect does, of functions that do not jump to the instructions in libc "
@@ -192,6 +207,7 @@ static int open_unikernel(struct deployment *d)
 	u->kvm = uses_kvm(&d->spec);
 	u->machine = strcmp(value(&d->spec, "machine"), "q35") ? MACHINE_MICROVM : MACHINE_Q35;
 	u->memory_mib = number(&d->spec, "memory");
+	u->image_path = value(&d->spec, "image");
 	return unikernel_setup(d);
 }
 

@@ -18,12 +18,13 @@ struct unikernel {
 	unsigned char *window;
 	size_t bytes;
 	int window_fd, image_fd;
-	int doors[INSTANCE_MAX];    /* eventfds; [GATEWAY] is the hall's */
+	int doors[INSTANCE_MAX]; /* eventfds; [GATEWAY] is the hall's */
+	const char *image_path; /* of the deployment's spec; "": the image in the program */
 	enum machine_type machine;
 	bool kvm;
 	unsigned memory_mib;
 	uint64_t tsc_khz;
-	uint64_t offset[7];         /* of the parts of the window, see enum part */
+	uint64_t offset[7]; /* of the parts of the window, see enum part */
 	struct vigil vigil[INSTANCE_MAX];
 };
 
@@ -42,6 +43,7 @@ int qemu_exec(const struct unikernel *u, instance_id id, unsigned n);
 int ivshmem_greeting(const struct unikernel *u, instance_id id, unsigned n);
 
 /* image.S: the unikernel, an ELF file. */
-extern const unsigned char unikernel_image[], unikernel_image_end[];
+extern const unsigned char unikernel_image[];
+extern const uint64_t unikernel_image_bytes;
 
 #endif

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * QEMU as the process of an instance. An instance's process becomes QEMU by exec: its CPU time, its signals
- * and its death are the instance's own, as everywhere else.
+ * QEMU as the process of an instance. An instance's process becomes QEMU by exec: its CPU time, its
+ * signals and its death are the instance's own, as everywhere else.
  *
- * The ivshmem device expects a server that tells each newcomer its number, the shared memory, and the
- * doorbells of all peers (QEMU, docs/specs/ivshmem-spec). Who the peers are is known beforehand here, so there is
- * no server: what it would say is written into a socket pair before QEMU starts.
+ * The ivshmem device expects a server that tells each newcomer its number, the shared memory, and
+ * the doorbells of all peers (QEMU, docs/specs/ivshmem-spec). Who the peers are is known beforehand
+ * here, so there is no server: what it would say is written into a socket pair before QEMU starts.
  *
  *      perhop ──► [ version · own number · -1 + memfd · peer 0 + eventfd · … ] ──► QEMU
  */
@@ -27,15 +27,17 @@
 
 enum { IVSHMEM_VERSION = 0, IVSHMEM_MEMORY = -1, ARGUMENTS_MAX = 48, TEXT_BYTES = 160 };
 
-/* ---- Is there hardware for it? ---------------------------------------------------------------- */
+/* ---- Is there hardware for it? --------------------------------------------------------------- */
 
 /* A machine with one page, which holds a halt. */
 static bool runs_halt(int vm, int cpu, size_t run_bytes)
 {
-	struct kvm_userspace_memory_region region = { .guest_phys_addr = 0x1000, .memory_size = 4096 };
+	struct kvm_userspace_memory_region region = {.guest_phys_addr = 0x1000,
+						     .memory_size = 4096};
 	struct kvm_run *run = mmap(NULL, run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, cpu, 0);
-	unsigned char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct kvm_regs regs = { .rip = 0x1000, .rflags = 2 };
+	unsigned char *page =
+		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct kvm_regs regs = {.rip = 0x1000, .rflags = 2};
 	struct kvm_sregs sregs;
 	bool works = false;
 
@@ -58,7 +60,10 @@ out:
 	return works;
 }
 
-/* /dev/kvm may be there without it: a kernel module that lets others run their guests without VMX or SVM. */
+/*
+ * /dev/kvm may be there without it: a kernel module that lets others run their guests without VMX
+ * or SVM.
+ */
 static bool has_virtualization(void)
 {
 	unsigned a, b, c, d;
@@ -92,17 +97,17 @@ bool qemu_kvm_works(void)
 	return works;
 }
 
-/* ---- The device's greeting -------------------------------------------------------------------- */
+/* ---- The device's greeting ------------------------------------------------------------------- */
 
 /* One message: eight bytes, little-endian, and maybe a descriptor. */
 static int say(int to, int64_t number, int fd)
 {
-	struct iovec text = { &number, sizeof(number) };
+	struct iovec text = {&number, sizeof(number)};
 	union {
 		char bytes[CMSG_SPACE(sizeof(int))];
 		struct cmsghdr align;
-	} control = { { 0 } };
-	struct msghdr m = { .msg_iov = &text, .msg_iovlen = 1 };
+	} control = {{0}};
+	struct msghdr m = {.msg_iov = &text, .msg_iovlen = 1};
 
 	if (fd >= 0) {
 		struct cmsghdr *c;
@@ -110,8 +115,9 @@ static int say(int to, int64_t number, int fd)
 		m.msg_control = control.bytes;
 		m.msg_controllen = sizeof(control.bytes);
 		c = CMSG_FIRSTHDR(&m);
-		*c = (struct cmsghdr){ .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
-				       .cmsg_len = CMSG_LEN(sizeof(fd)) };
+		*c = (struct cmsghdr){.cmsg_level = SOL_SOCKET,
+				      .cmsg_type = SCM_RIGHTS,
+				      .cmsg_len = CMSG_LEN(sizeof(fd))};
 		memcpy(CMSG_DATA(c), &fd, sizeof(fd));
 	}
 	return sendmsg(to, &m, MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof(number) ? 0 : -errno;
@@ -138,11 +144,14 @@ int ivshmem_greeting(const struct unikernel *u, instance_id id, unsigned n)
 		close(pair[1]);
 		return err;
 	}
-	/* The other end stays open in QEMU itself: to it, a server that hangs up is one that failed. */
+	/*
+	 * The other end stays open in QEMU itself: to it, a server that hangs up is one that
+	 * failed.
+	 */
 	return pair[0];
 }
 
-/* ---- The command line ------------------------------------------------------------------------- */
+/* ---- The command line ------------------------------------------------------------------------ */
 
 struct command_line {
 	char *at[ARGUMENTS_MAX];
@@ -163,11 +172,21 @@ static void add_all(struct command_line *c, const char *const *arguments)
 
 /* Whatever a virtual machine may have and this one does not need. */
 static const char *const bare[] = {
-	"qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-	"-device", "isa-debug-exit,iobase=0x501,iosize=1",
-	"-chardev", "file,id=text,path=/dev/fd/2,append=on",
-	"-device", "isa-debugcon,chardev=text,iobase=0xe9",
-	"-device", "ivshmem-doorbell,chardev=peers,vectors=1", NULL,
+	"qemu-system-x86_64",
+	"-nodefaults",
+	"-no-user-config",
+	"-display",
+	"none",
+	"-no-reboot",
+	"-device",
+	"isa-debug-exit,iobase=0x501,iosize=1",
+	"-chardev",
+	"file,id=text,path=/dev/fd/2,append=on",
+	"-device",
+	"isa-debugcon,chardev=text,iobase=0xe9",
+	"-device",
+	"ivshmem-doorbell,chardev=peers,vectors=1",
+	NULL,
 };
 
 static const char *const machines[] = {
@@ -177,8 +196,8 @@ static const char *const machines[] = {
 };
 
 /*
- * QEMU says on stderr that it was told to end, every time. So it is not told: its guest sees that the
- * deployment ends (port.c, sure_detach) and leaves by the exit port.
+ * QEMU says on stderr that it was told to end, every time. So it is not told: its guest sees that
+ * the deployment ends (port.c, sure_detach) and leaves by the exit port.
  */
 static void block_sigterm(void)
 {
@@ -192,7 +211,7 @@ static void block_sigterm(void)
 int qemu_exec(const struct unikernel *u, instance_id id, unsigned n)
 {
 	char kernel[TEXT_BYTES], chardev[TEXT_BYTES], memory[TEXT_BYTES];
-	struct command_line c = { .n = 0 };
+	struct command_line c = {.n = 0};
 	int greeting = ivshmem_greeting(u, id, n);
 
 	if (greeting < 0)
@@ -201,7 +220,10 @@ int qemu_exec(const struct unikernel *u, instance_id id, unsigned n)
 		return -errno;
 	snprintf(kernel, sizeof(kernel), "/dev/fd/%d", u->image_fd);
 	snprintf(chardev, sizeof(chardev), "socket,id=peers,fd=%d", greeting);
-	/* Shared memory, not anonymous: QEMU would ask for huge pages, and clear 2 MiB for every touch. */
+	/*
+	 * Shared memory, not anonymous: QEMU would ask for huge pages, and clear 2 MiB for every
+	 * touch.
+	 */
 	snprintf(memory, sizeof(memory), "memory-backend-memfd,id=ram,size=%uM", u->memory_mib);
 	add_all(&c, bare);
 	add(&c, "-chardev");
@@ -213,8 +235,9 @@ int qemu_exec(const struct unikernel *u, instance_id id, unsigned n)
 	add(&c, "-m");
 	snprintf(memory + TEXT_BYTES / 2, TEXT_BYTES / 2, "%uM", u->memory_mib);
 	add(&c, memory + TEXT_BYTES / 2);
-	add_all(&c, u->kvm ? (const char *const[]){ "-accel", "kvm", "-cpu", "host", NULL } :
-			     (const char *const[]){ "-accel", "tcg,tb-size=16", "-cpu", "max", NULL });
+	add_all(&c,
+		u->kvm ? (const char *const[]){"-accel", "kvm", "-cpu", "host", NULL}
+		       : (const char *const[]){"-accel", "tcg,tb-size=16", "-cpu", "max", NULL});
 	add(&c, "-kernel");
 	add(&c, kernel);
 	c.at[c.n] = NULL;

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * sure:unikernel on the host. The gateway is a process as ever; an instance is QEMU with our library OS
- * (guest/) and the same functions, sidecar, rings and pool.
+ * sure:unikernel on the host. The gateway is a process as ever; an instance is QEMU with our
+ * library OS (guest/) and the same functions, sidecar, rings and pool.
  *
  *     gateway ══ rings, pool: one memfd ══ guest 1 ══ … ══ guest n
  *        └──── eventfds: a doorbell each ─────┴────────────┘
  *
- * What dataplanes/sure and chain/ have made by now lies here and there; setup gathers it in one memfd, the
- * window, and puts that where it was: nobody notices, and a guest has to be given one thing only.
+ * What dataplanes/sure and chain/ have made by now lies here and there; setup gathers it in one
+ * memfd, the window, and puts that where it was: nobody notices, and a guest has to be given one
+ * thing only.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,11 +27,12 @@
 enum part { BOARD, BELLS, RINGS, STATS, VIOLATIONS, POOL, PARTS };
 
 enum {
-	CALIBRATE_NS = 10 * 1000 * 1000,    /* the TSC's rate to 10 ppm */
-	RING_NS = 150 * 1000 * 1000,        /* without progress: ring its doorbell, and see */
-	HANG_NS = 700 * 1000 * 1000,        /* still none: it hangs. With the watch's own period, below 1 s */
-	BATCH = 64,                         /* invocations that a turn of the loop may hold: chain/runtime.c */
-	MICROVM_WINDOW_MAX = 256 << 20,     /* a BAR is a power of two, and 512 MiB are for all */
+	CALIBRATE_NS = 10 * 1000 * 1000, /* the TSC's rate to 10 ppm */
+	RING_NS = 150 * 1000 * 1000, /* without progress: ring its doorbell, and see */
+	HANG_NS = 700 * 1000 *
+		  1000, /* still none: it hangs. With the watch's own period, below 1 s */
+	BATCH = 64, /* invocations that a turn of the loop may hold: chain/runtime.c */
+	MICROVM_WINDOW_MAX = 256 << 20, /* a BAR is a power of two, and 512 MiB are for all */
 };
 
 int unikernel_probe(const struct spec *spec, char *why, size_t why_bytes)
@@ -39,7 +41,7 @@ int unikernel_probe(const struct spec *spec, char *why, size_t why_bytes)
 	char file[512];
 
 	(void)spec;
-	if (&unikernel_image[0] == &unikernel_image_end[0]) {
+	if (!unikernel_image_bytes) {
 		snprintf(why, why_bytes, "this build has no unikernel image");
 		return -ENOTSUP;
 	}
@@ -53,7 +55,7 @@ int unikernel_probe(const struct spec *spec, char *why, size_t why_bytes)
 	return -ENOTSUP;
 }
 
-/* ---- The window ------------------------------------------------------------------------------- */
+/* ---- The window ------------------------------------------------------------------------------ */
 
 /* What becomes a part of it: where it is now, and how much of it there is something in. */
 struct piece {
@@ -81,14 +83,14 @@ static int make_window(struct unikernel *u, struct deployment *d)
 {
 	struct sure_plane *p = d->priv;
 	const struct piece pieces[PARTS] = {
-		[BOARD] = { d->board, sizeof(*d->board), sizeof(*d->board) },
-		[BELLS] = { p->mesh.hall.shared, sizeof(*p->mesh.hall.shared),
-			    sizeof(*p->mesh.hall.shared) },
-		[RINGS] = { p->mesh.map, p->mesh.map_bytes, 0 },
-		[STATS] = { p->stats, p->stats_bytes, 0 },
-		[VIOLATIONS] = { p->violations, p->violations_bytes, 0 },
-		[POOL] = { (char *)pool_base(d->pool) - pool_head_bytes(d->pool), pool_bytes(d->pool),
-			   pool_head_bytes(d->pool) },
+		[BOARD] = {d->board, sizeof(*d->board), sizeof(*d->board)},
+		[BELLS] = {p->mesh.hall.shared, sizeof(*p->mesh.hall.shared),
+			   sizeof(*p->mesh.hall.shared)},
+		[RINGS] = {p->mesh.map, p->mesh.map_bytes, 0},
+		[STATS] = {p->stats, p->stats_bytes, 0},
+		[VIOLATIONS] = {p->violations, p->violations_bytes, 0},
+		[POOL] = {(char *)pool_base(d->pool) - pool_head_bytes(d->pool),
+			  pool_bytes(d->pool), pool_head_bytes(d->pool)},
 	};
 	uint64_t end = (uint64_t)d->board->instances * UNIKERNEL_PAGE;
 	int err = 0;
@@ -100,9 +102,11 @@ static int make_window(struct unikernel *u, struct deployment *d)
 	for (u->bytes = 1 << 20; u->bytes < end;)
 		u->bytes *= 2;
 	if (u->bytes > MICROVM_WINDOW_MAX)
-		return deploy_error(d, -EINVAL, "%llu MiB of shared memory are more than a guest's device takes "
-				    "(%d MiB): fewer or smaller buffers, or slots=",
-				    (unsigned long long)end >> 20, MICROVM_WINDOW_MAX >> 20);
+		return deploy_error(
+			d, -EINVAL,
+			"%llu MiB of shared memory are more than a guest's device takes "
+			"(%d MiB): fewer or smaller buffers, or slots=",
+			(unsigned long long)end >> 20, MICROVM_WINDOW_MAX >> 20);
 	u->window_fd = memfd_create("perhop-window", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (u->window_fd < 0 || ftruncate(u->window_fd, (off_t)u->bytes) ||
 	    fcntl(u->window_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
@@ -111,7 +115,8 @@ static int make_window(struct unikernel *u, struct deployment *d)
 		err = replace(u, &pieces[i], u->offset[i]);
 	if (err)
 		return deploy_error(d, err, "cannot map the window: %s", strerror(-err));
-	u->window = mmap(NULL, u->offset[BOARD], PROT_READ | PROT_WRITE, MAP_SHARED, u->window_fd, 0);
+	u->window =
+		mmap(NULL, u->offset[BOARD], PROT_READ | PROT_WRITE, MAP_SHARED, u->window_fd, 0);
 	if (u->window == MAP_FAILED) {
 		u->window = NULL;
 		return deploy_error(d, -errno, "cannot map the window: %s", strerror(errno));
@@ -119,7 +124,7 @@ static int make_window(struct unikernel *u, struct deployment *d)
 	return 0;
 }
 
-/* ---- Setting up ------------------------------------------------------------------------------- */
+/* ---- Setting up ------------------------------------------------------------------------------ */
 
 /* Is the workload one of those in the image (guest/workloads.c)? UNIKERNEL_WORKLOADS: " a b c ". */
 static bool in_image(const char *workload)
@@ -132,7 +137,7 @@ static bool in_image(const char *workload)
 
 static uint64_t measure_tsc_khz(void)
 {
-	const struct timespec nap = { 0, CALIBRATE_NS };
+	const struct timespec nap = {0, CALIBRATE_NS};
 	uint64_t tsc = __rdtsc(), ns = clock_now_ns();
 
 	nanosleep(&nap, NULL);
@@ -143,8 +148,12 @@ static uint64_t measure_tsc_khz(void)
 
 static int make_image_file(struct unikernel *u)
 {
-	size_t bytes = (size_t)(unikernel_image_end - unikernel_image);
+	size_t bytes = unikernel_image_bytes;
 
+	if (*u->image_path) {
+		u->image_fd = open(u->image_path, O_RDONLY | O_CLOEXEC);
+		return u->image_fd < 0 ? -errno : 0;
+	}
 	u->image_fd = memfd_create("perhop-unikernel", MFD_CLOEXEC);
 	if (u->image_fd < 0)
 		return -errno;
@@ -173,7 +182,7 @@ int unikernel_setup(struct deployment *d)
 
 	u->window_fd = u->image_fd = -1;
 	memset(u->doors, -1, sizeof(u->doors));
-	if (!in_image(d->app->spec.name))
+	if (!*u->image_path && !in_image(d->app->spec.name))
 		return deploy_error(d, -ENOTSUP, "the unikernel's image does not hold %s, only%s",
 				    d->app->spec.name, UNIKERNEL_WORKLOADS);
 	u->tsc_khz = measure_tsc_khz();
@@ -183,7 +192,9 @@ int unikernel_setup(struct deployment *d)
 	err = make_image_file(u);
 	if (!err)
 		err = make_doors(u, d);
-	return err ? deploy_error(d, err, "cannot prepare the guests: %s", strerror(-err)) : 0;
+	return err ? deploy_error(d, err, "cannot prepare the guests%s%s: %s",
+				  *u->image_path ? " from " : "", u->image_path, strerror(-err))
+		   : 0;
 }
 
 void unikernel_teardown(struct sure_plane *p)
@@ -205,7 +216,7 @@ void unikernel_teardown(struct sure_plane *p)
 	p->unikernel = NULL;
 }
 
-/* ---- An instance's life ----------------------------------------------------------------------- */
+/* ---- An instance's life ---------------------------------------------------------------------- */
 
 static void write_page(const struct unikernel *u, const struct deployment *d, instance_id id)
 {
@@ -251,13 +262,15 @@ static uint64_t patience(const struct deployment *d, instance_id id)
 {
 	const struct function *fn = d->app->functions[d->board->line[id].function];
 
-	return HANG_NS + (d->config.service != SERVICE_SPIN ? 0 :
-			  (uint64_t)((double)fn->service_ns * d->config.service_scale) * BATCH);
+	return HANG_NS +
+	       (d->config.service != SERVICE_SPIN
+			? 0
+			: (uint64_t)((double)fn->service_ns * d->config.service_scale) * BATCH);
 }
 
 /*
- * A guest that has work and makes no progress is rung at, since it may well be waiting for others; one
- * that works then passes its loop once more, which is progress. One without work is let sleep.
+ * A guest that has work and makes no progress is rung at, since it may well be waiting for others;
+ * one that works then passes its loop once more, which is progress. One without work is let sleep.
  */
 int unikernel_watch(struct deployment *d, instance_id id)
 {
@@ -271,18 +284,18 @@ int unikernel_watch(struct deployment *d, instance_id id)
 		   ((uint64_t)atomic_load(&line->incarnation) << 48);
 	if (progress != v->progress || atomic_load(&line->state) != INSTANCE_READY ||
 	    atomic_load(&line->load) <= 0) {
-		*v = (struct vigil){ .progress = progress, .since_ns = now };
+		*v = (struct vigil){.progress = progress, .since_ns = now};
 		return 0;
 	}
 	idle = now - v->since_ns;
 	if (idle > RING_NS && !v->rung) {
-		(void)!write(u->doors[id], &(uint64_t){ 1 }, sizeof(uint64_t));
+		(void)!write(u->doors[id], &(uint64_t){1}, sizeof(uint64_t));
 		v->rung = true;
 	}
 	if (idle <= patience(d, id))
 		return 0;
 	fprintf(stderr, "perhop: the guest of %s has not moved for %llu ms; it is ended\n",
 		deploy_instance_name(d, id), (unsigned long long)(idle / NS_PER_MS));
-	*v = (struct vigil){ .progress = progress, .since_ns = now };
+	*v = (struct vigil){.progress = progress, .since_ns = now};
 	return -ETIMEDOUT;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * malloc for functions: pieces of 2^k bytes, each with its size before it, a list of free ones per k. New
- * pieces come from the end of what is used, and are zero: so a large calloc touches nothing, and RAM that a
- * function never writes to is never backed by the host.
+ * malloc for functions: pieces of 2^k bytes, each with its size before it, a list of free ones per
+ * k. New pieces come from the end of what is used, and are zero: so a large calloc touches nothing,
+ * and RAM that a function never writes to is never backed by the host.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,8 +15,8 @@ enum { SHIFT_MIN = 5, SHIFT_MAX = 40 };
 struct piece {
 	uint64_t shift;
 	union {
-		struct piece *next;         /* while it is free */
-		uint64_t used_before;       /* once it has been free: not zero any more */
+		struct piece *next; /* while it is free */
+		uint64_t used_before; /* once it has been free: not zero any more */
 	};
 	unsigned char bytes[];
 };
@@ -117,7 +117,7 @@ void *realloc(void *at, size_t bytes)
 	if (p && old >= bytes)
 		return at;
 	new = malloc(bytes);
-	if (new && at) {
+	if (new &&at) {
 		memcpy(new, at, old);
 		free(at);
 	}

@@ -79,8 +79,7 @@ traps:
 	vector = 0
 	.rept	256
 	.align	16
-	.if	(vector == 8) || (vector >= 10 && vector <= 14) || (vector == 17) || (vector == 21)
-	.else
+	.if	!((vector == 8) || (vector >= 10 && vector <= 14) || (vector == 17) || (vector == 21))
 	pushq	$0
 	.endif
 	pushq	$vector

@@ -2,10 +2,11 @@
 /*
  * The CPU: descriptor tables, traps, sleeping, the clock.
  *
- * The clock is the host's CLOCK_MONOTONIC: bells and requests carry its stamps. The guest's TSC runs at the
- * host's rate from an unknown start. It learns that from the bells: each carries the time when it was
- * rung, so at its arrival the clock must be past that. The greatest such bound is kept; it falls short
- * by the fastest wake-up there was, never goes back, and before the first bell by the time it took to boot.
+ * The clock is the host's CLOCK_MONOTONIC: bells and requests carry its stamps. The guest's TSC
+ * runs at the host's rate from an unknown start. It learns that from the bells: each carries the
+ * time when it was rung, so at its arrival the clock must be past that. The greatest such bound is
+ * kept; it falls short by the fastest wake-up there was, never goes back, and before the first bell
+ * by the time it took to boot.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,13 +16,19 @@
 #include "dataplanes/sure/unikernel/guest/guest.h"
 
 enum {
-	LAPIC_ID = 0x20 / 4, LAPIC_EOI = 0xb0 / 4, LAPIC_SPURIOUS = 0xf0 / 4, LAPIC_TIMER = 0x320 / 4,
-	LAPIC_INITIAL = 0x380 / 4, LAPIC_DIVIDE = 0x3e0 / 4,
+	LAPIC_ID = 0x20 / 4,
+	LAPIC_EOI = 0xb0 / 4,
+	LAPIC_SPURIOUS = 0xf0 / 4,
+	LAPIC_TIMER = 0x320 / 4,
+	LAPIC_INITIAL = 0x380 / 4,
+	LAPIC_DIVIDE = 0x3e0 / 4,
 	LAPIC_ON = 1 << 8,
 	LAPIC_DIVIDE_1 = 0xb,
 	TRAP_STACK_BYTES = 8192,
 	FAULT_PAGE = 14,
-	SELECTOR_CODE = 8, SELECTOR_DATA = 16, SELECTOR_TASK = 24,
+	SELECTOR_CODE = 8,
+	SELECTOR_DATA = 16,
+	SELECTOR_TASK = 24,
 };
 
 #define LAPIC_AT UINT64_C(0xfee00000)
@@ -51,18 +58,18 @@ struct __attribute__((packed)) table_address {
 	uint64_t base;
 };
 
-TRUSTED struct machine machine = { .lapic = (volatile uint32_t *)LAPIC_AT };
+TRUSTED struct machine machine = {.lapic = (volatile uint32_t *)LAPIC_AT};
 
 /* What the CPU itself reads and writes while user code's keys are in force. */
 SUPERVISOR static struct interrupt_gate gates[256];
 SUPERVISOR static struct task_state task;
-SUPERVISOR static uint64_t descriptors[5] = { 0, 0x00af9b000000ffff, 0x00cf93000000ffff };
+SUPERVISOR static uint64_t descriptors[5] = {0, 0x00af9b000000ffff, 0x00cf93000000ffff};
 SUPERVISOR static uint8_t trap_stack[TRAP_STACK_BYTES] __attribute__((aligned(16)));
 
 /* Before it, at fs:0x28, what -fstack-protector compares with. */
-static uint64_t thread_block[8] = { [5] = 0x00a7c15d3e96f248 };
+static uint64_t thread_block[8] = {[5] = 0x00a7c15d3e96f248};
 
-/* ---- Talking to the host ---------------------------------------------------------------------- */
+/* ---- Talking to the host --------------------------------------------------------------------- */
 
 void console(const char *text)
 {
@@ -91,11 +98,11 @@ _Noreturn void guest_panic(const char *format, ...)
 	cpu_exit(UNIKERNEL_EXIT_FAILED);
 }
 
-/* ---- Traps ------------------------------------------------------------------------------------ */
+/* ---- Traps ----------------------------------------------------------------------------------- */
 
 static const char *where(uint64_t address)
 {
-	if (!gate_page.violation)
+	if (!gate_page.base)
 		return "";
 	if (address >= gate_page.base && address < gate_page.buffers)
 		return " in trusted memory";
@@ -114,7 +121,10 @@ static int32_t key_of(uint64_t address)
 	return (int32_t)(machine.window_entries[i] >> 59 & 15);
 }
 
-/* A function did what it must not, or the library OS is wrong: say what, and end. The host restarts it. */
+/*
+ * A function did what it must not, or the library OS is wrong: say what, and end. The host restarts
+ * it.
+ */
 static _Noreturn void fault(const struct trap_frame *f)
 {
 	struct gate_violation *v = gate_page.violation;
@@ -126,8 +136,8 @@ static _Noreturn void fault(const struct trap_frame *f)
 	if (f->vector == FAULT_PAGE) {
 		__asm__ volatile("mov %%cr2, %0" : "=r"(address));
 		key = f->error & FAULT_KEY ? key_of(address) : -1;
-		snprintf(what, sizeof(what), "touched 0x%llx%s, key %d", (unsigned long long)address,
-			 where(address), key);
+		snprintf(what, sizeof(what), "touched 0x%llx%s, key %d",
+			 (unsigned long long)address, where(address), key);
 		if (key < 0)
 			snprintf(what, sizeof(what), "touched 0x%llx%s, key none",
 				 (unsigned long long)address, where(address));
@@ -142,7 +152,8 @@ static _Noreturn void fault(const struct trap_frame *f)
 		v->signal = 11;
 		v->count++;
 	}
-	snprintf(text, sizeof(text), "perhop: function %s violated its domain: %s, at 0x%llx; its guest is ended\n",
+	snprintf(text, sizeof(text),
+		 "perhop: function %s violated its domain: %s, at 0x%llx; its guest is ended\n",
 		 name, what, (unsigned long long)f->rip);
 	console(text);
 	cpu_exit(UNIKERNEL_EXIT_FAULT);
@@ -163,17 +174,19 @@ static void set_traps(void)
 	for (unsigned i = 0; i < 256; i++) {
 		uint64_t at = (uint64_t)traps + 16ull * i;
 
-		gates[i] = (struct interrupt_gate){ .low = (uint16_t)at, .selector = SELECTOR_CODE,
-						    .stack = 1, .type = 0x8e,
-						    .middle = (uint16_t)(at >> 16),
-						    .high = (uint32_t)(at >> 32) };
+		gates[i] = (struct interrupt_gate){.low = (uint16_t)at,
+						   .selector = SELECTOR_CODE,
+						   .stack = 1,
+						   .type = 0x8e,
+						   .middle = (uint16_t)(at >> 16),
+						   .high = (uint32_t)(at >> 32)};
 	}
 }
 
 void cpu_setup(void)
 {
-	struct table_address idt = { sizeof(gates) - 1, (uint64_t)gates };
-	struct table_address gdt = { sizeof(descriptors) - 1, (uint64_t)descriptors };
+	struct table_address idt = {sizeof(gates) - 1, (uint64_t)gates};
+	struct table_address gdt = {sizeof(descriptors) - 1, (uint64_t)descriptors};
 	uint64_t base = (uint64_t)&task;
 
 	set_traps();
@@ -182,9 +195,14 @@ void cpu_setup(void)
 	descriptors[3] = (sizeof(task) - 1) | (base & 0xffffff) << 16 | UINT64_C(0x89) << 40 |
 			 (base >> 24 & 0xff) << 56;
 	descriptors[4] = base >> 32;
-	__asm__ volatile("lgdt %0\n\tlidt %1\n\tltr %w2" : : "m"(gdt), "m"(idt), "r"(SELECTOR_TASK) : "memory");
-	__asm__ volatile("wrmsr" : : "c"(0xc0000100), "a"((uint32_t)(uint64_t)thread_block), "d"(0));
-	out8(0x21, 0xff);           /* the old interrupt controllers, where there are any, are silent */
+	__asm__ volatile("lgdt %0\n\tlidt %1\n\tltr %w2"
+			 :
+			 : "m"(gdt), "m"(idt), "r"(SELECTOR_TASK)
+			 : "memory");
+	__asm__ volatile("wrmsr"
+			 :
+			 : "c"(0xc0000100), "a"((uint32_t)(uint64_t)thread_block), "d"(0));
+	out8(0x21, 0xff); /* the old interrupt controllers, where there are any, are silent */
 	out8(0xa1, 0xff);
 	machine.lapic[LAPIC_SPURIOUS] = LAPIC_ON | VECTOR_SPURIOUS;
 	machine.lapic[LAPIC_DIVIDE] = LAPIC_DIVIDE_1;
@@ -206,7 +224,7 @@ void cpu_keys_on(void)
 	machine.keys = true;
 }
 
-/* ---- Time ------------------------------------------------------------------------------------- */
+/* ---- Time ------------------------------------------------------------------------------------ */
 
 /* The functions' own: they ask for the time, too, and may spoil it for themselves only. */
 static struct clock public_clock;
@@ -240,8 +258,9 @@ uint64_t clock_realtime(void)
 
 void clock_start(const struct unikernel_page *page)
 {
-	machine.clock = (struct clock){ .tsc_khz = page->tsc_khz, .ahead_ns = page->start_ns,
-					.realtime_ns = (uint64_t)page->realtime_ns };
+	machine.clock = (struct clock){.tsc_khz = page->tsc_khz,
+				       .ahead_ns = page->start_ns,
+				       .realtime_ns = (uint64_t)page->realtime_ns};
 	public_clock = machine.clock;
 }
 
@@ -255,11 +274,15 @@ void clock_learn(uint64_t host_ns)
 	public_clock.ahead_ns = machine.clock.ahead_ns;
 }
 
-/* The LAPIC's timer counts nanoseconds, on QEMU and on KVM, 32 bits of them: who waits longer wakes early. */
+/*
+ * The LAPIC's timer counts nanoseconds, on QEMU and on KVM, 32 bits of them: who waits longer wakes
+ * early.
+ */
 void cpu_halt(uint64_t timeout_ns)
 {
 	if (timeout_ns)
-		machine.lapic[LAPIC_INITIAL] = timeout_ns > UINT32_MAX ? UINT32_MAX : (uint32_t)timeout_ns;
+		machine.lapic[LAPIC_INITIAL] =
+			timeout_ns > UINT32_MAX ? UINT32_MAX : (uint32_t)timeout_ns;
 	__asm__ volatile("sti; hlt; cli" : : : "memory");
 	if (timeout_ns)
 		machine.lapic[LAPIC_INITIAL] = 0;

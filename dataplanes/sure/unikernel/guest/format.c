@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* snprintf: %d %i %u %x %X %c %s %p %%, with flags 0 and -, width, precision and length. No floating point. */
+/*
+ * snprintf: %d %i %u %x %X %c %s %p %%, with flags 0 and -, width, precision and length. No
+ * floating point.
+ */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,13 +11,13 @@
 
 struct out {
 	char *at;
-	size_t room, n;             /* n: bytes that it takes, written or not */
+	size_t room, n; /* n: bytes that it takes, written or not */
 };
 
 struct directive {
 	bool left, zero;
-	int width, precision;       /* -1: none */
-	int longs;                  /* -2 for hh … 2 for ll, j, z, t */
+	int width, precision; /* -1: none */
+	int longs; /* -2 for hh … 2 for ll, j, z, t */
 };
 
 static void put(struct out *o, char c)
@@ -42,8 +45,8 @@ static void put_text(struct out *o, const struct directive *d, const char *s, si
 		pad(o, ' ', gap);
 }
 
-static void put_number(struct out *o, const struct directive *d, uint64_t v, unsigned base, bool negative,
-		       bool capital)
+static void put_number(struct out *o, const struct directive *d, uint64_t v, unsigned base,
+		       bool negative, bool capital)
 {
 	const char *digits = capital ? "0123456789ABCDEF" : "0123456789abcdef";
 	char text[24];
@@ -51,7 +54,9 @@ static void put_number(struct out *o, const struct directive *d, uint64_t v, uns
 
 	for (; v || (!n && d->precision != 0); v /= base)
 		text[n++] = digits[v % base];
-	zeros = d->precision >= 0 ? d->precision - n : d->zero && !d->left ? d->width - n - negative : 0;
+	zeros = d->precision >= 0     ? d->precision - n
+		: d->zero && !d->left ? d->width - n - negative
+				      : 0;
 	zeros = zeros > 0 ? zeros : 0;
 	if (!d->left)
 		pad(o, ' ', d->width - n - zeros - negative);
@@ -76,7 +81,7 @@ static int take_int(const char **f)
 /* What comes between '%' and the letter. */
 static struct directive parse(const char **f, va_list *ap)
 {
-	struct directive d = { .precision = -1 };
+	struct directive d = {.precision = -1};
 
 	for (; **f == '-' || **f == '0'; (*f)++) {
 		d.left |= **f == '-';
@@ -121,9 +126,7 @@ static void put_argument(struct out *o, const struct directive *d, char letter, 
 
 	switch (letter) {
 	case 'd':
-	case 'i':
-		put_signed(o, d, d->longs > 0 ? va_arg(*ap, int64_t) : va_arg(*ap, int));
-		return;
+	case 'i': put_signed(o, d, d->longs > 0 ? va_arg(*ap, int64_t) : va_arg(*ap, int)); return;
 	case 'u':
 	case 'x':
 	case 'X':
@@ -144,14 +147,13 @@ static void put_argument(struct out *o, const struct directive *d, char letter, 
 		c = (char)va_arg(*ap, int);
 		put_text(o, d, &c, 1);
 		return;
-	default:
-		put(o, letter);
+	default: put(o, letter);
 	}
 }
 
 int vsnprintf(char *restrict to, size_t room, const char *restrict format, va_list args)
 {
-	struct out o = { .at = to, .room = room };
+	struct out o = {.at = to, .room = room};
 	const char *f = format;
 	va_list ap;
 
@@ -186,11 +188,13 @@ int snprintf(char *restrict to, size_t room, const char *restrict format, ...)
 }
 
 /* Fortified callers have checked their sizes when they were compiled. */
-int __snprintf_chk(char *restrict to, size_t room, int flag, size_t size, const char *restrict format, ...);
-int __vsnprintf_chk(char *restrict to, size_t room, int flag, size_t size, const char *restrict format,
-		    va_list args);
+int __snprintf_chk(char *restrict to, size_t room, int flag, size_t size,
+		   const char *restrict format, ...);
+int __vsnprintf_chk(char *restrict to, size_t room, int flag, size_t size,
+		    const char *restrict format, va_list args);
 
-int __snprintf_chk(char *restrict to, size_t room, int flag, size_t size, const char *restrict format, ...)
+int __snprintf_chk(char *restrict to, size_t room, int flag, size_t size,
+		   const char *restrict format, ...)
 {
 	va_list ap;
 	int n;
@@ -202,8 +206,8 @@ int __snprintf_chk(char *restrict to, size_t room, int flag, size_t size, const 
 	return n;
 }
 
-int __vsnprintf_chk(char *restrict to, size_t room, int flag, size_t size, const char *restrict format,
-		    va_list args)
+int __vsnprintf_chk(char *restrict to, size_t room, int flag, size_t size,
+		    const char *restrict format, va_list args)
 {
 	(void)flag;
 	return vsnprintf(to, room < size ? room : size, format, args);

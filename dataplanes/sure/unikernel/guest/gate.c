@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * gate.h on bare metal. Crossing is gate_entry.c's, the same instructions as in a process; what takes a
- * system call there, to give a buffer another key, is here the update of a few page table entries.
+ * gate.h on bare metal. Crossing is gate_entry.c's, the same instructions as in a process; what
+ * takes a system call there, to give a buffer another key, is here the update of a few page table
+ * entries.
  */
 #include <errno.h>
 #include <string.h>

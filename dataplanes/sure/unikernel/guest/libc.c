@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Strings, numbers, sorting: of the C library, what functions and chain/ call. As the standard says. */
+/*
+ * Strings, numbers, sorting: of the C library, what functions and chain/ call. As the standard
+ * says.
+ */
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
@@ -10,7 +13,7 @@
 
 #include "dataplanes/sure/unikernel/guest/guest.h"
 
-/* ---- Memory ----------------------------------------------------------------------------------- */
+/* ---- Memory ---------------------------------------------------------------------------------- */
 
 typedef uint64_t word __attribute__((may_alias, aligned(1)));
 
@@ -81,7 +84,7 @@ void *memmem(const void *at, size_t n, const void *what, size_t m)
 	return NULL;
 }
 
-/* ---- Strings ---------------------------------------------------------------------------------- */
+/* ---- Strings --------------------------------------------------------------------------------- */
 
 size_t strlen(const char *s)
 {
@@ -198,11 +201,12 @@ char *__strncpy_chk(char *restrict to, const char *restrict from, size_t n, size
 
 char *strerror(int error)
 {
-	return error == ENOMEM ? (char *)"Cannot allocate memory" :
-	       error == ENOENT ? (char *)"No such file or directory" : (char *)"error in a unikernel";
+	return error == ENOMEM   ? (char *)"Cannot allocate memory"
+	       : error == ENOENT ? (char *)"No such file or directory"
+				 : (char *)"error in a unikernel";
 }
 
-/* ---- Characters: glibc's tables, as its <ctype.h> reads them ---------------------------------- */
+/* ---- Characters: glibc's tables, as its <ctype.h> reads them --------------------------------- */
 
 static unsigned short classes[384];
 static int32_t lower[384];
@@ -253,13 +257,14 @@ const int32_t **__ctype_tolower_loc(void)
 	return &at;
 }
 
-/* ---- Numbers ---------------------------------------------------------------------------------- */
+/* ---- Numbers --------------------------------------------------------------------------------- */
 
 static unsigned digit_of(char c)
 {
-	return c >= '0' && c <= '9' ? (unsigned)(c - '0') :
-	       c >= 'a' && c <= 'z' ? (unsigned)(c - 'a') + 10 :
-	       c >= 'A' && c <= 'Z' ? (unsigned)(c - 'A') + 10 : 99;
+	return c >= '0' && c <= '9'   ? (unsigned)(c - '0')
+	       : c >= 'a' && c <= 'z' ? (unsigned)(c - 'a') + 10
+	       : c >= 'A' && c <= 'Z' ? (unsigned)(c - 'A') + 10
+				      : 99;
 }
 
 /* Magnitude and sign; saturates with ERANGE. */
@@ -272,7 +277,8 @@ static unsigned long long number(const char *s, char **end, unsigned base, bool 
 	*negative = *at == '-';
 	if (*at == '-' || *at == '+')
 		at++;
-	if ((base == 0 || base == 16) && at[0] == '0' && (at[1] | 32) == 'x' && digit_of(at[2]) < 16) {
+	if ((base == 0 || base == 16) && at[0] == '0' && (at[1] | 32) == 'x' &&
+	    digit_of(at[2]) < 16) {
 		at += 2;
 		base = 16;
 	}
@@ -358,7 +364,9 @@ double pow(double x, double y)
 		"faddp\n\t"
 		"fscale\n\t"
 		"fstp %%st(1)"
-		: "=t"(r) : "0"((long double)x), "u"((long double)y) : "st(1)", "st(7)");
+		: "=t"(r)
+		: "0"((long double)x), "u"((long double)y)
+		: "st(1)", "st(7)");
 	return (double)r;
 }
 
@@ -369,11 +377,13 @@ double log(double x)
 	__asm__("fldln2\n\t"
 		"fxch\n\t"
 		"fyl2x"
-		: "=t"(r) : "0"((long double)x) : "st(7)");
+		: "=t"(r)
+		: "0"((long double)x)
+		: "st(7)");
 	return (double)r;
 }
 
-/* ---- Sorting: a heap, in place ---------------------------------------------------------------- */
+/* ---- Sorting: a heap, in place --------------------------------------------------------------- */
 
 static void swap(char *a, char *b, size_t bytes)
 {
@@ -385,7 +395,8 @@ static void swap(char *a, char *b, size_t bytes)
 	}
 }
 
-static void sink(char *at, size_t i, size_t n, size_t bytes, int (*compare)(const void *, const void *))
+static void sink(char *at, size_t i, size_t n, size_t bytes,
+		 int (*compare)(const void *, const void *))
 {
 	for (size_t child; (child = 2 * i + 1) < n; i = child) {
 		if (child + 1 < n && compare(at + child * bytes, at + (child + 1) * bytes) < 0)
@@ -406,7 +417,7 @@ void qsort(void *at, size_t n, size_t bytes, int (*compare)(const void *, const 
 	}
 }
 
-/* ---- Calendar --------------------------------------------------------------------------------- */
+/* ---- Calendar -------------------------------------------------------------------------------- */
 
 /* Days to a date of the Gregorian calendar, years that begin in March: leap days come last. */
 struct tm *gmtime_r(const time_t *restrict time, struct tm *restrict t)
@@ -417,14 +428,16 @@ struct tm *gmtime_r(const time_t *restrict time, struct tm *restrict t)
 		rest += 86400;
 		days--;
 	}
-	days += 719468;                 /* 1970-01-01 less 0000-03-01 */
+	days += 719468; /* 1970-01-01 less 0000-03-01 */
 	era = (days >= 0 ? days : days - 146096) / 146097;
 	of_era = days - era * 146097;
 	year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
 	day = of_era - (365 * year + year / 4 - year / 100);
 	month = (5 * day + 2) / 153;
 	*t = (struct tm){
-		.tm_sec = (int)(rest % 60), .tm_min = (int)(rest / 60 % 60), .tm_hour = (int)(rest / 3600),
+		.tm_sec = (int)(rest % 60),
+		.tm_min = (int)(rest / 60 % 60),
+		.tm_hour = (int)(rest / 3600),
 		.tm_mday = (int)(day - (153 * month + 2) / 5 + 1),
 		.tm_mon = (int)(month < 10 ? month + 2 : month - 10),
 		.tm_year = (int)(year + era * 400 + (month >= 10) - 1900),

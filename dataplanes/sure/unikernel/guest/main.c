@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "chain/runtime.h"
+#include "dataplanes/sure/gate_entry.h"
 #include "dataplanes/sure/unikernel/guest/guest.h"
 
 static void stamp(enum unikernel_phase phase)
@@ -113,8 +114,8 @@ static struct deployment *open_deployment(const struct unikernel_page *page)
 	d->board = in_window(page->board);
 	d->flags = DP_SHARED_POOL | DP_ZERO_COPY;
 	d->wake_fd = d->listen_fd = -1;
-	err = pool_adopt(&d->pool, need(pool_handle_bytes()), in_window(page->pool), page->pool_bytes,
-			 page->config.pool_buffers, page->config.buffer_bytes);
+	err = pool_adopt(&d->pool, need(pool_handle_bytes()), in_window(page->pool),
+			 page->pool_bytes, page->config.pool_buffers, page->config.buffer_bytes);
 	if (err)
 		guest_panic("the pool does not fit the window: error %d", -err);
 	d->priv = open_plane(page);
@@ -132,13 +133,17 @@ static void life(void)
 	heap_open(machine.heap, machine.heap_end);
 	stamp(UNIKERNEL_MAPPED);
 	d = open_deployment(page);
+	/* With gate=none nobody else says who it is that faults. */
+	gate_page.name = deploy_instance_name(d, (instance_id)page->self);
+	gate_page.violation = sure_violation(d->priv, (instance_id)page->self);
 	machine.bell = &((struct hall_shared *)in_window(page->bells))->bell[page->self];
 	err = runtime_open(&r, d, (instance_id)page->self, NULL);
 	if (err)
 		guest_panic("%s cannot start: error %d%s", page->workload, -err,
 			    err == -ENOMEM ? ", out of memory (memory=… gives more)" : "");
 	stamp(UNIKERNEL_CONFIGURED);
-	atomic_store_explicit(&d->board->line[page->self].state, INSTANCE_READY, memory_order_release);
+	atomic_store_explicit(&d->board->line[page->self].state, INSTANCE_READY,
+			      memory_order_release);
 	err = runtime_loop(r);
 	if (err)
 		guest_panic("the event loop ended: error %d", -err);
@@ -154,9 +159,12 @@ _Noreturn void boot(void)
 
 	if (device_find(&machine.device))
 		guest_panic("no ivshmem device");
-	self = ((volatile uint32_t *)machine.device.registers)[2];      /* IVPosition: this peer's number */
-	machine.page = (struct unikernel_page *)(machine.device.window + (uint64_t)self * UNIKERNEL_PAGE);
-	if (self >= INSTANCE_MAX || machine.page->magic != UNIKERNEL_MAGIC || machine.page->self != self)
+	self = ((volatile uint32_t *)
+			machine.device.registers)[2]; /* IVPosition: this peer's number */
+	machine.page =
+		(struct unikernel_page *)(machine.device.window + (uint64_t)self * UNIKERNEL_PAGE);
+	if (self >= INSTANCE_MAX || machine.page->magic != UNIKERNEL_MAGIC ||
+	    machine.page->self != self)
 		guest_panic("the window has no page for peer %u", self);
 	clock_start(machine.page);
 	atomic_store_explicit(&machine.page->stamp[UNIKERNEL_ENTRY], entry, memory_order_relaxed);

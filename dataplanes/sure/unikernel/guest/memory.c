@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Page tables. Keys apply to pages with the user bit only, whatever ring the CPU is in: all pages have it,
- * save those that the CPU itself reads and writes while user code's keys are in force (descriptor tables, the stack of
- * traps). A protected page must have one address: memory is mapped once, nothing twice.
+ * Page tables. Keys apply to pages with the user bit only, whatever ring the CPU is in: all pages
+ * have it, save those that the CPU itself reads and writes while user code's keys are in force
+ * (descriptor tables, the stack of traps). A protected page must have one address: memory is mapped
+ * once, nothing twice.
  */
 #include <string.h>
 
@@ -18,10 +19,10 @@
 #define ENTRY_ADDRESS UINT64_C(0x000ffffffffff000)
 
 enum {
-	RESERVE_BYTES = 320 << 10,  /* runtime, ports and their arrays: see domain.c … */
+	RESERVE_BYTES = 320 << 10, /* runtime, ports and their arrays: see domain.c … */
 	RESERVE_PER_BUFFER = 32,
 	STACK_BYTES = 256 << 10,
-	TABLES_BYTES = 256 << 10,   /* without those of the window */
+	TABLES_BYTES = 256 << 10, /* without those of the window */
 	USER_STACK_BYTES = 512 << 10,
 };
 
@@ -47,7 +48,8 @@ static uint64_t *new_table(void)
 {
 	uint64_t *t;
 
-	machine.trusted_next = (uint8_t *)(((uintptr_t)machine.trusted_next + PAGE - 1) & ~(PAGE - 1));
+	machine.trusted_next =
+		(uint8_t *)(((uintptr_t)machine.trusted_next + PAGE - 1) & ~(PAGE - 1));
 	t = (uint64_t *)take(PAGE);
 	if (!t)
 		guest_panic("no memory for page tables");
@@ -68,7 +70,8 @@ static void map(uint64_t *root, uint64_t address, uint64_t physical, uint64_t by
 		unsigned key)
 {
 	uint64_t bits = ENTRY_PRESENT | (uint64_t)key << ENTRY_KEY_SHIFT |
-			(flags & MAP_WRITE ? ENTRY_WRITE : 0) | (flags & MAP_EXECUTE ? 0 : ENTRY_NX) |
+			(flags & MAP_WRITE ? ENTRY_WRITE : 0) |
+			(flags & MAP_EXECUTE ? 0 : ENTRY_NX) |
 			(flags & MAP_UNCACHED ? ENTRY_UNCACHED : 0) |
 			(flags & MAP_SUPERVISOR ? 0 : ENTRY_USER);
 
@@ -101,7 +104,8 @@ static void map_registers(uint64_t *root, uint64_t at)
 
 static uint64_t *entry_of(uint64_t *root, uint64_t address)
 {
-	uint64_t *t = next_table(next_table(next_table(root, address, 39), address, 30), address, 21);
+	uint64_t *t =
+		next_table(next_table(next_table(root, address, 39), address, 30), address, 21);
 
 	return &t[address >> 12 & 511];
 }
@@ -121,14 +125,17 @@ static void map_window(uint64_t *root, const struct unikernel_page *page)
 	for (uint64_t i = 512; i < n; i += 512)
 		new_table();
 	buffers = (page->pool + page->pool_bytes -
-		   (uint64_t)page->config.pool_buffers * page->config.buffer_bytes) / PAGE;
+		   (uint64_t)page->config.pool_buffers * page->config.buffer_bytes) /
+		  PAGE;
 	bits = ENTRY_PRESENT | ENTRY_WRITE | ENTRY_USER | ENTRY_NX;
 	for (uint64_t i = 0; i < n; i++)
 		entries[i] = (d->window + i * PAGE) | bits |
 			     (uint64_t)(i < buffers ? KEY_TRUSTED : KEY_CLOSED) << ENTRY_KEY_SHIFT;
 	for (uint64_t i = 0; i < n; i += 512) {
-		middle = next_table(next_table(root, WINDOW_AT + i * PAGE, 39), WINDOW_AT + i * PAGE, 30);
-		middle[i / 512 & 511] = (uint64_t)(entries + i) | ENTRY_PRESENT | ENTRY_WRITE | ENTRY_USER;
+		middle = next_table(next_table(root, WINDOW_AT + i * PAGE, 39),
+				    WINDOW_AT + i * PAGE, 30);
+		middle[i / 512 & 511] =
+			(uint64_t)(entries + i) | ENTRY_PRESENT | ENTRY_WRITE | ENTRY_USER;
 	}
 	machine.window_entries = entries;
 }
@@ -153,13 +160,15 @@ void memory_protect(void)
  */
 static void divide_ram(const struct unikernel_page *page)
 {
-	uint64_t trusted = RESERVE_BYTES + STACK_BYTES + TABLES_BYTES +
-			   (uint64_t)page->config.pool_buffers * RESERVE_PER_BUFFER +
-			   (machine.keys ? machine.device.window_bytes / PAGE * sizeof(uint64_t) : 0);
+	uint64_t trusted =
+		RESERVE_BYTES + STACK_BYTES + TABLES_BYTES +
+		(uint64_t)page->config.pool_buffers * RESERVE_PER_BUFFER +
+		(machine.keys ? machine.device.window_bytes / PAGE * sizeof(uint64_t) : 0);
 
 	trusted = (trusted + LARGE_PAGE - 1) & ~(LARGE_PAGE - 1);
 	if ((uint64_t)image_end + USER_STACK_BYTES + PAGE + trusted > page->ram_bytes)
-		guest_panic("%llu MiB of RAM are too few", (unsigned long long)page->ram_bytes >> 20);
+		guest_panic("%llu MiB of RAM are too few",
+			    (unsigned long long)page->ram_bytes >> 20);
 	machine.trusted_end = (uint8_t *)page->ram_bytes;
 	machine.trusted_next = machine.trusted_end - trusted;
 	machine.user_stack = machine.trusted_next;
@@ -181,7 +190,8 @@ _Noreturn void memory_enter(void (*body)(void))
 	machine.constants = entry_of(root, (uint64_t)image_constants);
 	map_same(root, image_supervisor, image_data, MAP_WRITE | MAP_SUPERVISOR, KEY_NONE);
 	map_same(root, image_data, machine.heap_end, MAP_WRITE, KEY_NONE);
-	map_same(root, machine.user_stack - USER_STACK_BYTES, machine.user_stack, MAP_WRITE, KEY_NONE);
+	map_same(root, machine.user_stack - USER_STACK_BYTES, machine.user_stack, MAP_WRITE,
+		 KEY_NONE);
 	map_same(root, machine.user_stack, machine.trusted_end, MAP_WRITE, KEY_TRUSTED);
 	map_registers(root, (uint64_t)machine.lapic);
 	map_registers(root, machine.device.registers);

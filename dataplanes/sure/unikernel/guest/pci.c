@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The one device: ivshmem-doorbell (PCI 1af4:1110, specs/ivshmem-spec of QEMU). On q35 the firmware has
- * given it addresses and configuration space is behind ports; on microvm there is no firmware that does,
- * and configuration space is memory (ECAM) at a fixed address.
+ * The one device: ivshmem-doorbell (PCI 1af4:1110, specs/ivshmem-spec of QEMU). On q35 the firmware
+ * has given it addresses and configuration space is behind ports; on microvm there is no firmware
+ * that does, and configuration space is memory (ECAM) at a fixed address.
  */
 #include <errno.h>
 
@@ -10,11 +10,17 @@
 
 enum {
 	IVSHMEM = 0x11101af4,
-	COMMAND = 0x04, BAR0 = 0x10, BAR1 = 0x14, BAR2 = 0x18, CAPABILITIES = 0x34,
-	COMMAND_MEMORY = 2, COMMAND_MASTER = 4,
+	COMMAND = 0x04,
+	BAR0 = 0x10,
+	BAR1 = 0x14,
+	BAR2 = 0x18,
+	CAPABILITIES = 0x34,
+	COMMAND_MEMORY = 2,
+	COMMAND_MASTER = 4,
 	CAPABILITY_MSIX = 0x11,
-	MSIX_ENABLE = 1 << 31,
 };
+
+#define MSIX_ENABLE (UINT32_C(1) << 31)
 
 /* hw/i386/microvm.c: ECAM, and 512 MiB for BARs below it. */
 #define ECAM UINT64_C(0xe0000000)
@@ -23,7 +29,7 @@ enum {
 
 struct config {
 	bool memory;
-	uint32_t slot;              /* bus 0, device << 3 */
+	uint32_t slot; /* bus 0, device << 3 */
 };
 
 static uint32_t get(const struct config *c, uint32_t at)
@@ -100,7 +106,7 @@ static int start_msix(const struct config *c, struct device *d)
 
 int device_find(struct device *d)
 {
-	struct config c = { .memory = false };
+	struct config c = {.memory = false};
 	int err = 0;
 
 	if (!find(&c)) {

@@ -6,8 +6,8 @@
  *     futex              wait: halt until the bell's word has changed or time is up
  *     write              to DOOR_FD + i: ring endpoint i's doorbell, one store to the device
  *
- * The rest is refused: no files, no mappings, no signals. Most of it is never called: it belongs to paths that
- * an instance does not take.
+ * The rest is refused: no files, no mappings, no signals. Most of it is never called: it belongs to
+ * paths that an instance does not take.
  */
 #include <assert.h>
 #include <errno.h>
@@ -43,7 +43,7 @@ static int refuse(int error)
 	return -1;
 }
 
-/* ---- Time ------------------------------------------------------------------------------------- */
+/* ---- Time ------------------------------------------------------------------------------------ */
 
 int clock_gettime(clockid_t clock, struct timespec *t)
 {
@@ -71,15 +71,16 @@ int gettimeofday(struct timeval *restrict t, void *restrict zone)
 	return 0;
 }
 
-/* ---- Waiting ---------------------------------------------------------------------------------- */
+/* ---- Waiting --------------------------------------------------------------------------------- */
 
 /*
- * Interrupts are off: a doorbell that rings between the look at the word and the halt is pending, and
- * ends the halt at once.
+ * Interrupts are off: a doorbell that rings between the look at the word and the halt is pending,
+ * and ends the halt at once.
  */
 static long futex_wait(const _Atomic uint32_t *word, uint32_t value, const struct timespec *timeout)
 {
-	uint64_t ns = timeout ? (uint64_t)timeout->tv_sec * NS_PER_SEC + (uint64_t)timeout->tv_nsec : 0;
+	uint64_t ns =
+		timeout ? (uint64_t)timeout->tv_sec * NS_PER_SEC + (uint64_t)timeout->tv_nsec : 0;
 
 	if (atomic_load(word) != value)
 		return refuse(EAGAIN);
@@ -139,7 +140,7 @@ int __sched_cpucount(size_t bytes, const cpu_set_t *set)
 	return CPU_ISSET(0, set) ? 1 : 0;
 }
 
-/* ---- Harmless --------------------------------------------------------------------------------- */
+/* ---- Harmless -------------------------------------------------------------------------------- */
 
 /* runtime_open makes an epoll set, which a process that only waits for messages never looks at. */
 int epoll_create1(int flags)
@@ -174,12 +175,12 @@ pid_t getpid(void)
 
 struct lconv *localeconv(void)
 {
-	static struct lconv c = { .decimal_point = (char *)"." };
+	static struct lconv c = {.decimal_point = (char *)"."};
 
 	return &c;
 }
 
-/* ---- Refused ---------------------------------------------------------------------------------- */
+/* ---- Refused --------------------------------------------------------------------------------- */
 
 int epoll_ctl(int set, int op, int fd, struct epoll_event *event)
 {
@@ -262,11 +263,12 @@ int feof(FILE *f)
 	return 1;
 }
 
-/* ---- What the compiler and fortified libraries call -------------------------------------------- */
+/* ---- What the compiler and fortified libraries call ------------------------------------------ */
 
 _Noreturn void __stack_chk_fail(void);
 
-_Noreturn void __assert_fail(const char *what, const char *file, unsigned line, const char *function)
+_Noreturn void __assert_fail(const char *what, const char *file, unsigned line,
+			     const char *function)
 {
 	guest_panic("%s:%u: %s: %s does not hold", file, line, function, what);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The workloads in the image. Parking is not among them: its functions are SQLite and libjpeg, which want
- * files and threads. A workload that needs no more of libc than the others: a line in each list here, and its
- * name in UNIKERNEL_WORKLOADS of the Makefile.
+ * The workloads in the image. Parking is not among them: its functions are SQLite and libjpeg,
+ * which want files and threads. A workload that needs no more of libc than the others: a line in
+ * each list here, and its name in UNIKERNEL_WORKLOADS of the Makefile.
  */
 #include <stddef.h>
 
