@@ -284,6 +284,10 @@ compare: all ## run two dataplanes interleaved and compare: A=skmsg B=kernel:htt
 bench: all ## our load generator beside wrk, on this machine
 	@tests/bench/wrk.sh $(PERHOP)
 
+.PHONY: bench-hop
+bench-hop: all ## CPU per request of a kernel:http function beside nginx with a constant: at most 1.3 times
+	@tests/bench/hop.sh $(PERHOP)
+
 .PHONY: bench-sure
 bench-sure: $(B)/tests/bench/sure ## ns of a call gate's crossing, a buffer's opening, the library sidecar
 	@$<

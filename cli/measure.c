@@ -72,6 +72,7 @@ struct run_state {
 	uint64_t start_ns;          /* of the generator */
 	uint64_t next_watch_ns, next_point_ns;
 	bool began, ended;          /* the measured part */
+	struct layers *layers;      /* NULL: not asked for */
 	struct cpu_sample begin, end, point, now;
 };
 
@@ -215,6 +216,18 @@ static void say_progress(struct run_outcome *out, const struct run_request *rq,
 			     answers);
 }
 
+static void end_layers(struct run_outcome *out, struct run_state *s)
+{
+	int err;
+
+	if (!s->layers)
+		return;
+	err = run_layers_end(s->layers, &s->d, &out->groups, &out->generator, &out->layers);
+	out->has_layers = !err && s->ended;
+	if (err)
+		notes_add(&out->invalid, "CPU by layer could not be read: %s", strerror(-err));
+}
+
 /* From the generator's start to its end. */
 static void watch_load(struct run_outcome *out, const struct run_request *rq, struct run_state *s)
 {
@@ -234,6 +247,7 @@ static void watch_load(struct run_outcome *out, const struct run_request *rq, st
 		phase = atomic_load_explicit(&r->phase, memory_order_acquire);
 		if (phase >= 2 && !s->began) {
 			cpu_sample(&s->begin, &s->d, &out->generator);
+			run_layers_begin(s->layers);
 			s->began = true;
 		}
 		if (phase == 3) {
@@ -253,6 +267,7 @@ static void watch_load(struct run_outcome *out, const struct run_request *rq, st
 		if (must_end(out, s, nap(rq, s, now)))
 			break;
 	}
+	end_layers(out, s);
 	if (s->began && !s->ended)
 		cpu_sample(&s->end, &s->d, &out->generator);
 	/* What is in flight may be answered, so that the server sees no broken connections. */
@@ -331,6 +346,9 @@ static void add_marks(struct run_outcome *out, bool emulated)
 	if (out->ceiling_rps > 0 && out->rps >= CEILING_MARK * out->ceiling_rps)
 		notes_add(&out->marks, "ceiling: %.5g RPS is what %.5g RPS of offered load allow; "
 			  "it is not the dataplane's capacity", out->rps, out->ceiling_rps);
+	if (out->has_layers)
+		notes_add(&out->marks, "layers: the CPU was sampled by layer, which costs some of it; compare "
+			  "performance by runs without");
 	if (r->missed)
 		notes_add(&out->marks, "missed: %" PRIu64 " intended sends were never made",
 			  r->missed);
@@ -436,6 +454,7 @@ void run_measure(struct run_outcome *out, const struct run_request *rq, int sign
 {
 	struct probe_report report = { .ok = true };
 	struct run_state *s;
+	char why[256];
 	int error;
 
 	memset(out, 0, sizeof(*out));
@@ -472,8 +491,11 @@ void run_measure(struct run_outcome *out, const struct run_request *rq, int sign
 	}
 	cpu_groups(&out->groups, &s->d);
 	out->bpf_tags = held_programs();
-	if (rq->idle_s <= 0 || measure_idle(out, rq, s))
+	if (rq->layers && layers_open(&s->layers, why, sizeof(why)))
+		notes_add(&out->invalid, "%s", why);
+	else if (rq->idle_s <= 0 || measure_idle(out, rq, s))
 		load_deployment(out, rq, s);
+	layers_close(s->layers);
 	deploy_stop(&s->d);
 	free(s);
 }

@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "cli/cpu.h"
+#include "cli/layers.h"
 
 /* What is asked. The pointers outlive the run. */
 struct run_request {
@@ -16,6 +17,7 @@ struct run_request {
 	struct deploy_config deploy;
 	struct loadgen_config load; /* target and app are filled in by the run */
 	double idle_s;              /* measure idle CPU so long before the load; 0: do not */
+	bool layers;                /* sample CPU by layer: the run carries a probe */
 	unsigned rep;
 	const char *label;          /* NULL: none */
 };
@@ -55,6 +57,8 @@ struct run_outcome {
 	uint32_t pool_buffers, pool_buffer_bytes, pool_page_kib, pool_in_use_after;
 	uint64_t pool_refused;
 	json_t *scaling;            /* what came and went; NULL: nothing does */
+	bool has_layers;
+	struct layers_result layers;
 	json_t *bpf_tags;           /* of the programs this deployment loaded */
 };
 

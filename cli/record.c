@@ -412,6 +412,8 @@ json_t *record_json(const struct run_request *rq, const struct run_outcome *out,
 	set(o, "invalid_reasons", sentences(&out->invalid));
 	set(o, "skipped", out->skipped[0] ? json_text(out->skipped) : json_null());
 	set(o, "marks", sentences(&out->marks));
+	set(o, "layers", out->has_layers ?
+		run_layers_json(&out->layers, &out->groups, out->generator.shared->result.requests) : NULL);
 	set(o, "promises", json_text(rq->ops->promises ? rq->ops->promises(rq->spec) : NULL));
 	h = json_copy(host);
 	set(h, "bpf_tags", out->bpf_tags ? json_incref(out->bpf_tags) : json_object());

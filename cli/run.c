@@ -17,7 +17,7 @@
 enum {
 	OPT_RATE = 256, OPT_ARRIVALS, OPT_THINK, OPT_CLOSE, OPT_SPAWN, OPT_SERVICE, OPT_SCALE,
 	OPT_WARMUP, OPT_REPS, OPT_SEED, OPT_WAIT, OPT_PLACEMENT, OPT_INSTANCES, OPT_LIMIT, OPT_IDLE,
-	OPT_TIMEOUT, OPT_LABEL, OPT_JSON,
+	OPT_TIMEOUT, OPT_LABEL, OPT_JSON, OPT_LAYERS,
 };
 
 enum { OPEN_CONNECTIONS_DEFAULT = 64, DURATION_DEFAULT_S = 10 };
@@ -81,6 +81,8 @@ static const struct argp_option options[] = {
 	{ "requests", 'n', "N", 0, "Measure so many requests instead", 3 },
 	{ "warmup", OPT_WARMUP, "SEC", 0, "Load before the measured part (1)", 3 },
 	{ "idle", OPT_IDLE, "SEC", 0, "Before the load, measure CPU without any so long", 3 },
+	{ "layers", OPT_LAYERS, NULL, 0, "Sample where the CPU is (user code, host and pod stack, netfilter, "
+	  "softirq…); a pass of its own, for it costs some CPU", 3 },
 	{ "reps", OPT_REPS, "N", 0, "Repetitions; each runs all cells in a new random order (1)",
 	  3 },
 	{ "seed", OPT_SEED, "N", 0, "Of all that is random (1)", 3 },
@@ -214,6 +216,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_IDLE:
 		p->common.idle_s = arg_number(state, "--idle", arg, 0.1, 3600);
+		return 0;
+	case OPT_LAYERS:
+		p->common.layers = true;
 		return 0;
 	case OPT_REPS:
 		p->reps = (unsigned)arg_count(state, "--reps", arg, 1, 10000);

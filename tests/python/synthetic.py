@@ -123,7 +123,7 @@ def record(system: str = "skmsg", point: str = "c32", rep: int = 0, users: int =
             for t, s in zip(times, shape)]},
         "cpu_series": {"step_ms": step_s * 1e3, "components": {
             k: [percent * v * float(s) for s in shape] for k, v in SHARES[system].items()}},
-        "pool": None, "scaling": None, "valid": True, "invalid_reasons": [], "skipped": None, "marks": [NOTICE],
+        "pool": None, "scaling": None, "layers": None, "valid": True, "invalid_reasons": [], "skipped": None, "marks": [NOTICE],
         "promises": None,
         "host": host(),
     }

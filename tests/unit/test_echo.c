@@ -124,6 +124,33 @@ static void users_post_what_they_are_told_to(void **state)
 	with("echo,body=5000", post_as_users);
 }
 
+static void post_a_mix(struct driver *plain, struct driver *coded)
+{
+	struct user_request rq = { .app = plain->app };
+	unsigned large = 0, small = 0;
+	uint64_t random = 7;
+	char out[20000], user[8] = { 0 };
+
+	rq.out = out;
+	rq.room = sizeof(out);
+	for (int i = 0; i < 5000; i++) {
+		assert_int_equal(plain->app->users->next(user, &random, &rq), 0);
+		large += rq.length > 10240;
+		small += rq.length > 100 && rq.length < 300;
+		if (i % 100 == 0)
+			both(plain, coded, out, rq.length);
+	}
+	assert_int_equal(large + small, 5000);
+	/* 2 % of 5,000 are 100 ± 10. */
+	assert_in_range(large, 60, 140);
+}
+
+static void some_of_the_users_post_more(void **state)
+{
+	(void)state;
+	with("echo,body=100,large=10240,large-percent=2", post_a_mix);
+}
+
 static void change_one_byte(struct driver *plain, struct driver *coded)
 {
 	char a[128], b[128], text[] = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc";
@@ -186,6 +213,7 @@ int main(void)
 		cmocka_unit_test(the_answer_has_the_size_that_was_asked_for),
 		cmocka_unit_test(a_posted_body_comes_back_as_it_was),
 		cmocka_unit_test(users_post_what_they_are_told_to),
+		cmocka_unit_test(some_of_the_users_post_more),
 		cmocka_unit_test(the_digest_depends_on_every_byte),
 		cmocka_unit_test(garbage_decodes_to_something_sound_or_not_at_all),
 	};

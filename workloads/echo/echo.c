@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chain/clock.h"
 #include "chain/function.h"
 #include "chain/http.h"
 #include "chain/workload.h"
@@ -32,6 +33,7 @@ struct echo_config {
 	unsigned index, length;     /* which function of how many */
 	unsigned size;              /* bytes when the client brings none */
 	unsigned body;              /* bytes that users post; 0: they GET */
+	unsigned large, percent;    /* …of which so many percent post `large` instead */
 	bool call;
 };
 
@@ -246,11 +248,12 @@ static int next_post(void *user, uint64_t *random, struct user_request *rq)
 	int n;
 
 	(void)user;
-	(void)random;
 	if (!rq->app)
 		return -EINVAL;
 	app = rq->app->private;
 	body = app->config[0].body;
+	if (app->config[0].percent && random_next(random) % 100 < app->config[0].percent)
+		body = app->config[0].large;
 	n = snprintf(rq->out, rq->room, "POST / HTTP/1.1\r\nHost: echo\r\nContent-Type: "
 		     "application/octet-stream\r\nContent-Length: %u\r\n\r\n", body);
 	if (n < 0 || (size_t)n + body > rq->room)
@@ -279,6 +282,8 @@ static const struct option_spec options[] = {
 	{ "length", "1..8", "2", "functions in a row" },
 	{ "size", "0..16384", "256", "bytes that travel when the client brings none" },
 	{ "body", "0..16384", "0", "bytes that users POST; 0: they GET" },
+	{ "large", "0..16384", "10240", "bytes that some of those who POST send instead" },
+	{ "large-percent", "0..100", "0", "how many of them: body=100,large-percent=2 is Fig 2 of SPRIGHT" },
 	{ 0 },
 };
 
@@ -298,6 +303,8 @@ static int configure(struct application *app, char *why, size_t why_bytes)
 			.index = i, .length = length,
 			.size = (unsigned)spec_number(&app->spec, options, "size"),
 			.body = (unsigned)spec_number(&app->spec, options, "body"),
+			.large = (unsigned)spec_number(&app->spec, options, "large"),
+			.percent = (unsigned)spec_number(&app->spec, options, "large-percent"),
 			.call = !strcmp(app->spec.mode, "call"),
 		};
 		e->function[i] = (struct function){
@@ -314,7 +321,7 @@ static int configure(struct application *app, char *why, size_t why_bytes)
 	app->chains = &e->chain;
 	app->n_chains = 1;
 	app->codec = &echo_codec;
-	app->users = e->config[0].body ? &posters : &getters;
+	app->users = e->config[0].body || e->config[0].percent ? &posters : &getters;
 	app->private = e;
 	return 0;
 }

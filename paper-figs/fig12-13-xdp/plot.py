@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Figs 12 and 13 of SPRIGHT on this machine: throughput and latency with and without redirection, CPU by layer."""
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, Mapping, Sequence
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+
+import style
+from experiment import Experiment, read
+from records import select
+from stats import dig, mean_interval
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+from stacks import LAYERS, in_layers, runs  # noqa: E402
+
+Rows = Sequence[Mapping[str, Any]]
+CURVES = ("c1", "c8", "c32", "c64", "c128")
+LOOKS: dict[str, tuple[str, object, str]] = {
+    "plain": (style.ORANGE, "-", "s"), "rules": (style.VERMILION, "-", "o"),
+    "xdp-plain": (style.SKY, (0, (5, 1.5)), "d"), "xdp": (style.BLUE, "-", "D"),
+    "tc": (style.GREEN, (0, (3, 1.2)), "^"), "rules-5000": (style.VERMILION, (0, (1.2, 1.2)), "P"),
+    "xdp-5000": (style.BLUE, (0, (1.2, 1.2)), "X"), "http-rules": (style.PURPLE, "-", "v"),
+    "http-xdp": (style.PURPLE, (0, (3, 1.2)), "<"),
+}
+PAINT = {"netfilter": style.VERMILION, "host_stack": style.ORANGE, "redirect": style.BLUE, "device": style.SKY,
+         "pod_stack": style.GREEN, "descriptor": style.PURPLE, "system": style.QUIET, "user": style.RULE}
+SAID = {"host_stack": "host stack", "pod_stack": "pod stack", "system": "scheduler, system calls",
+        "device": "veth, softirq", "user": "user code"}
+
+
+def draw(records: Rows, out_dir: Path) -> list[tuple[str, str]]:
+    """Draw both figures. Returns (file stem, caption) of each."""
+    conf = read(HERE)
+    return [_fig12(conf, records, out_dir), _fig13(conf, records, out_dir)]
+
+
+def _point(ax: Axes, x: float, values: Sequence[float], colour: str, marker: str, label: str | None) -> None:
+    """A mean with its interval at x."""
+    e = mean_interval(values)
+    ax.plot([x], [e.value], color=colour, marker=marker, linestyle="none", label=label)
+    if e.low is not None and e.high is not None:
+        ax.plot([x, x], [e.low, e.high], color=colour, linewidth=0.8)
+
+
+def _curves(ax: Axes, conf: Experiment, records: Rows, key: str) -> None:
+    for system in conf.systems:
+        colour, dash, marker = LOOKS[system]
+        xs, ys = [], []
+        for point in CURVES:
+            values = [v for v in (dig(r, key) for r in select(records, system=system, point=point)) if v is not None]
+            if values:
+                xs.append(float(conf.points[point]["users"]))
+                ys.append(mean_interval(values).value)
+                _point(ax, xs[-1], values, colour, marker, None)
+        if xs:
+            ax.plot(xs, ys, color=colour, linestyle=dash, label=conf.system_name(system))
+    users = [float(conf.points[p]["users"]) for p in CURVES if select(records, point=p)]
+    if users:
+        style.log_axis(ax.xaxis, min(users), max(users))
+    ax.set_xlabel("connections, kept alive")
+    ax.set_ylim(bottom=0)
+    style.axis_numbers(ax.yaxis)
+
+
+def _fig12(conf: Experiment, records: Rows, out_dir: Path) -> tuple[str, str]:
+    style.apply()
+    fig, axes = plt.subplots(1, 4, figsize=(style.TEXT, 2.1))
+    for ax, (title, key) in zip(axes, (("requests/s", "rps"), ("mean latency, µs", "latency_us.mean"))):
+        _curves(ax, conf, records, key)
+        ax.set_title(title)
+    handles, names = axes[0].get_legend_handles_labels()
+    systems = [s for s in conf.systems if select(records, system=s, point="new32")]
+    for ax, (title, key) in zip(axes[2:], (("requests/s", "rps"), ("mean latency, µs", "latency_us.mean"))):
+        for x, system in enumerate(systems):
+            values = [v for v in (dig(r, key) for r in select(records, system=system, point="new32")) if v is not None]
+            if values:
+                _point(ax, x, values, LOOKS[system][0], LOOKS[system][2], None)
+        ax.set_title(title)
+        ax.set_xlim(-0.6, len(systems) - 0.4)
+        ax.set_xticks([])
+        ax.set_xlabel("32 users, a connection per request")
+        ax.set_ylim(bottom=0)
+        style.axis_numbers(ax.yaxis)
+    style.legend_above(fig, handles, names, fontsize=5.8, ncol=5)
+    style.save(fig, out_dir, "fig12-xdp")
+    return ("fig12-xdp", "Client node → node → gateway's pod → two functions on SK_MSG, 256 bytes, no think time: the "
+            "node's stack with and without 1,000 kube-proxy rules, and XDP at the uplink with TC at the pod redirecting "
+            "past it. Means with 99 % t intervals (from 3 runs on); all, the client too, on the same CPUs.")
+
+
+def _bars(ax: Axes, conf: Experiment, records: Rows, point: str) -> None:
+    systems = [s for s in conf.systems if runs(records, s, point)]
+    for x, system in enumerate(systems):
+        sampled = runs(records, system, point)
+        base = 0.0
+        for layer in LAYERS:
+            height = mean_interval([v for v in (in_layers(r, (layer,)) for r in sampled) if v is not None]).value
+            ax.bar(x, height, 0.7, bottom=base, color=PAINT[layer], label=SAID.get(layer, layer) if not x else None)
+            base += height
+        e = mean_interval([v for v in map(in_layers, sampled) if v is not None])
+        if e.low is not None and e.high is not None:
+            ax.plot([x, x], [e.low, e.high], color="black", linewidth=0.7)
+        ax.text(x, max(base, e.high or 0), f"{base:.3g}", ha="center", va="bottom", fontsize=6)
+    ax.set_xticks(range(len(systems)), [conf.system_name(s).replace(", ", ",\n").replace("'s stack", "") for s in systems],
+                  fontsize=5.8)
+    ax.grid(False, axis="x")
+    ax.margins(y=0.12)
+
+
+def _fig13(conf: Experiment, records: Rows, out_dir: Path) -> tuple[str, str]:
+    style.apply()
+    fig, axes = plt.subplots(1, 2, figsize=(style.TEXT, 2.6))
+    for ax, (point, title) in zip(axes, (("stacks32", "µs of CPU per request, connections kept alive"),
+                                         ("stacks-new32", "µs of CPU per request, a connection per request"))):
+        _bars(ax, conf, records, point)
+        ax.set_title(title)
+    handles, names = max((ax.get_legend_handles_labels() for ax in axes), key=lambda found: len(found[0]))
+    style.legend_above(fig, handles, names, fontsize=6)
+    style.save(fig, out_dir, "fig13-layers")
+    return ("fig13-layers", "CPU by layer at 32 users, from stacks sampled every 251 µs in runs of their own; the client "
+            "and what its node receives are left out. Bars are means, the black line the 99 % t interval of the sum. "
+            "`redirect` is what the acceleration itself costs: programs, FIB lookup, and on this veth uplink a copy of "
+            "each frame into an XDP buffer, which a network card's driver would not make.")

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What Figs 12 and 13 print, against this machine's runs; and what rules cost with and without redirection."""
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, Mapping, Sequence
+
+from records import run_ids, select
+from stats import mean_interval, ratio_interval
+from verdicts import (NOT_REPRODUCED, REPRODUCED, TREND, Published, Verdict, missing, number, published, ratio_verdict,
+                      with_interval)
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from stacks import host, in_layers, kilocycles, runs  # noqa: E402
+
+Rows = Sequence[Mapping[str, Any]]
+LOADS = {"c32": "32 connections, kept alive", "new32": "32 users, a connection per request"}
+
+
+def judge(records: Rows, reference: Sequence[Published]) -> list[Verdict]:
+    """Fig 12's ratio of throughputs and of latencies, its absolute values; Fig 13's saving in the host's stack."""
+    def of(artifact: str, system: str, metric: str, condition: str = "") -> Published:
+        return published(reference, artifact, system, metric, condition)
+
+    gain = of("fig12", "skmsg+xdp/tc", "throughput ratio on/off").number
+    on, off = (of("fig12", s, "latency", "32").number for s in ("skmsg+xdp/tc", "skmsg"))
+    out = []
+    for point, where in LOADS.items():
+        a, b = (select(records, system=s, point=point) for s in ("xdp", "rules"))
+        out.append(ratio_verdict("fig12", f"throughput with redirection over without, {where}", gain, a, b, "rps", where))
+        out.append(ratio_verdict("fig12", f"latency with redirection over without, {where}", on / off, a, b,
+                                 "latency_us.mean", where))
+    peak = of("fig12", "skmsg+xdp/tc", "throughput", "peak")
+    out.append(missing("fig12", "peak throughput with redirection", f"{number(peak.number)} {peak.unit}",
+                       "Absolute throughput of another machine is not compared. Its latency of 19 µs at 32 is 1/RPS."))
+    before, after = (of("fig13", s, "host kernel network cycles/request").number for s in ("skmsg", "skmsg+xdp/tc"))
+    for point, where in (("stacks32", LOADS["c32"]), ("stacks-new32", LOADS["new32"])):
+        out.append(_saving(records, point, where, before, after))
+    out += [_growth(records, s, b, name) for s, b, name in
+            (("rules", "plain", "the node's stack"), ("xdp", "xdp-plain", "redirection"))]
+    return out
+
+
+def _saving(records: Rows, point: str, where: str, before: float, after: float) -> Verdict:
+    a, b = runs(records, "xdp", point), runs(records, "rules", point)
+    verdict = ratio_verdict("fig13", f"cycles in the node's networking layer, with redirection over without, {where}",
+                            after / before, a, b, host, where)
+    if not a or not b:
+        return verdict
+    ours = [sum(kilocycles(r, host(r) or 0.0) for r in rows) / len(rows) for rows in (b, a)]
+    return Verdict(verdict.artifact, verdict.claim, f"{number(before)} → {number(after)} kcycles", verdict.measured,
+                   verdict.kind, f"{number(ours[0])} → {number(ours[1])} kcycles here: netfilter, forwarding, and what "
+                   f"redirects. {verdict.sentence}", verdict.run_ids)
+
+
+def _growth(records: Rows, system: str, base: str, name: str) -> Verdict:
+    """CPU per request with 1,000 rules over none: the paper's reason to redirect (grows), and what it promises (does not)."""
+    claim = f"CPU per request with 1,000 rules over none, {name}, a connection per request"
+    grows = system == "rules"
+    text = "grows" if grows else "does not grow"
+    a, b = runs(records, system, "stacks-new32"), runs(records, base, "stacks-new32")
+    x, y = ([v for v in map(in_layers, rows) if v is not None] for rows in (a, b))
+    if not x or not y:
+        return missing("fig13", claim, text, "No sampled runs of both in this profile.")
+    e = ratio_interval(x, y)
+    layer = [mean_interval([v for v in (in_layers(r, ("netfilter",)) for r in rows) if v is not None]).value
+             for rows in (b, a)]
+    shown = e.low is not None and e.low > 1
+    none = layer[1] < 0.01 * (sum(x) / len(x))
+    kind = (REPRODUCED if shown else TREND if e.value > 1 else NOT_REPRODUCED) if grows else \
+        REPRODUCED if none and not shown else NOT_REPRODUCED
+    return Verdict("fig13", claim, text, with_interval(e, "×"), kind,
+                   f"Netfilter itself: {number(layer[0])} → {number(layer[1])} µs a request.",
+                   (*run_ids(a), *run_ids(b)))
