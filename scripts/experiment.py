@@ -6,7 +6,7 @@
     [system.NAME]  name (as printed), dataplane (its spec), overrides
     [point.NAME]   a load point: title, users, think_ms, model, rate, service…
     [profile.NAME] duration_s, warmup_s, reps, points, systems of smoke, quick and paper
-    [profile.NAME.POINT]  what this profile changes at that point
+    [profile.NAME.POINT]  what this profile changes at that point: load, repetitions, systems
 
 Most cells are `perhop run`; `args` adds arguments to it that have no key here. Another sub-command is
 declared by `command`, in [experiment] for all cells or in any other section for some of them:
@@ -36,9 +36,31 @@ PROFILES = ("smoke", "quick", "paper")
 NAME = re.compile(r"^[a-z0-9][a-z0-9.-]{0,47}$")
 THINK = re.compile(r"^\d+(:\d+)?$")
 CELL_MAX = 20000
-OVERHEAD_S = 1.5            # deploy and stop, per cell, until the first cells tell better
-# Seconds for all runs of a profile; drawing and the report take the rest of the 2 and 20 minutes.
-LIMITS: Mapping[str, float] = {"smoke": 95.0, "quick": 1080.0}
+OVERHEAD_S = 0.6            # deploy, stop and wait for a quiet machine, per cell, until the first cells tell better
+FULL_REPS = 3               # repetitions that make an interval (stats.FEWEST)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Seconds of a profile: in all, from the command to the report, and for drawing and the report."""
+
+    whole: float
+    drawing: float
+    margin: float = 0.05    # of the rest: what the plan leaves free
+
+    @property
+    def runs(self) -> float:
+        """For all runs; what does not fit when they turn out to be slow loses its repetitions."""
+        return self.whole - self.drawing
+
+    @property
+    def planned(self) -> float:
+        """For all runs, as planned."""
+        return self.runs * (1 - self.margin)
+
+
+# Building perhop and installing packages is not part of it. paper has no limit.
+BUDGETS: Mapping[str, Budget] = {"smoke": Budget(120.0, 28.0), "quick": Budget(1200.0, 75.0)}
 
 # Key of a point -> how `perhop run` takes it. Values are checked by _settings.
 FLAGS: Mapping[str, str] = {
@@ -156,10 +178,10 @@ class Experiment:
             return []
         out = []
         for point in _words(chosen.get("points", "")) or list(self.points):
-            for system in _words(chosen.get("systems", "")) or list(self.systems):
+            own = self.overrides.get((profile, point), {})
+            for system in _words(own.get("systems", "") or chosen.get("systems", "")) or list(self.systems):
                 merged = {**DEFAULTS, "command": self.command, "workload": self.workload, **_loads(chosen),
-                          **self.points[point], **self.systems[system],
-                          **self.overrides.get((profile, point), {})}
+                          **self.points[point], **self.systems[system], **_loads(own)}
                 out += self._repeated(system, point, merged)
         return out
 
@@ -275,9 +297,11 @@ def _checked(folder: Path, top: Mapping[str, str], groups: Mapping[str, dict[str
             for word in _words(body.get(key, "")):
                 if word not in there:
                     raise ConfError(f"{path}: [profile.{name}]: {key} names {word}, which is not there")
-    for profile, point in overrides:
+    for (profile, point), body in overrides.items():
         if profile not in profiles or point not in points:
             raise ConfError(f"{path}: [profile.{profile}.{point}]: no such profile or point")
+        if set(_words(body.get("systems", ""))) - set(systems):
+            raise ConfError(f"{path}: [profile.{profile}.{point}]: systems names what is not there")
     experiment = Experiment(folder, top.get("title", folder.name), tuple(_words(top.get("artifact", ""))),
                             top.get("workload", ""), top.get("baseline", next(iter(systems))),
                             top.get("headline", next(iter(points))), systems, points, profiles, overrides,
@@ -312,6 +336,7 @@ class Plan:
     cells: tuple[Cell, ...]
     hash: str
     left_out: tuple[str, ...] = ()      # what did not fit into the profile's time, a phrase each
+    essential: Mapping[str, Sequence[str]] = field(default_factory=dict)    # of each experiment
 
     def as_json(self) -> dict[str, Any]:
         """For plan.json."""
@@ -319,33 +344,59 @@ class Plan:
                 "left_out": list(self.left_out), "cells": [{"label": c.label, **asdict(c)} for c in self.cells]}
 
 
-def fit(experiments: Sequence[Experiment], profile: str) -> tuple[list[Cell], tuple[str, ...]]:
-    """The cells that fit into the profile's time, and what is left out.
+def essentials(experiments: Sequence[Experiment]) -> dict[str, Sequence[str]]:
+    """The points of each experiment without which nothing can be drawn."""
+    return {e.name: e.essential or (e.headline,) for e in experiments}
 
-    A load point is taken for all its systems or not at all. The essential points of every experiment
-    come first, then every point once, then the further repetitions; among equals the shortest.
+
+def rank(cell: Cell, essential: Sequence[str]) -> int:
+    """What goes first when time is short: 0 the essential points once, 1 every point once, 2 and 3 the
+    same again up to FULL_REPS repetitions, 4 and on the further ones. The greatest is dropped first."""
+    lesser = cell.point not in essential
+    if cell.rep == 0:
+        return int(lesser)
+    return 2 + int(lesser) if cell.rep < FULL_REPS else 1 + cell.rep
+
+
+def groups_of(essential: Mapping[str, Sequence[str]], cells: Sequence[Cell]) -> list[list[Cell]]:
+    """The cells of each repetition of a load point, by what goes first; among equals the shortest.
+
+    A load point is taken for all its systems or not at all: what cannot be compared says nothing.
     """
-    groups: dict[tuple[int, bool, str, str], list[Cell]] = {}
-    for experiment in experiments:
-        for cell in experiment.cells(profile):
-            first = experiment.essential or (experiment.headline,)
-            key = (cell.rep, cell.point not in first, experiment.name, cell.point)
-            groups.setdefault(key, []).append(cell)
-    room = LIMITS.get(profile, float("inf"))
+    groups: dict[tuple[str, str, int], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault((cell.experiment, cell.point, cell.rep), []).append(cell)
+    return sorted(groups.values(), key=lambda g: (rank(g[0], essential.get(g[0].experiment, ())), g[0].rep,
+                                                  sum(c.cost_s for c in g), g[0].label))
+
+
+def fit(experiments: Sequence[Experiment], profile: str) -> tuple[list[Cell], list[Cell]]:
+    """The cells that fit into the profile's time, and those that do not."""
+    groups = groups_of(essentials(experiments), [c for e in experiments for c in e.cells(profile)])
+    room = BUDGETS[profile].planned if profile in BUDGETS else float("inf")
     taken: list[Cell] = []
-    lost: dict[tuple[str, str], list[int]] = {}
-    for key, cells in sorted(groups.items(), key=lambda g: (g[0][:2], sum(c.cost_s for c in g[1]), g[0])):
+    lost: list[Cell] = []
+    for cells in groups:
         cost = sum(c.cost_s for c in cells)
         if cost <= room:
             room -= cost
             taken += cells
         else:
-            lost.setdefault(key[2:], []).append(key[0])
-    reps = {key[2:]: sum(k[2:] == key[2:] for k in groups) for key in groups}
-    return taken, tuple(
-        f"{name} at {point}" + (f": {len(gone)} of {reps[name, point]} repetitions"
-                                if len(gone) < reps[name, point] else "")
-        for (name, point), gone in sorted(lost.items()))
+            lost += cells
+    return taken, lost
+
+
+def left_out(lost: Sequence[Cell], every: Sequence[Cell]) -> tuple[str, ...]:
+    """A phrase for each load point that lost repetitions, or all of them."""
+    def reps(cells: Sequence[Cell]) -> dict[tuple[str, str], set[int]]:
+        found: dict[tuple[str, str], set[int]] = {}
+        for cell in cells:
+            found.setdefault((cell.experiment, cell.point), set()).add(cell.rep)
+        return found
+    planned = reps(every)
+    return tuple(f"{name} at {point}" + (f": {len(gone)} of {len(planned[name, point])} repetitions"
+                                         if len(gone) < len(planned[name, point]) else "")
+                 for (name, point), gone in sorted(reps(lost).items()))
 
 
 def make_plan(experiments: Sequence[Experiment], profile: str, seed: int, program: str) -> Plan:
@@ -356,7 +407,7 @@ def make_plan(experiments: Sequence[Experiment], profile: str, seed: int, progra
     """
     rng = random.Random(seed)
     rounds: dict[int, list[Cell]] = {}
-    fitting, left_out = fit(experiments, profile)
+    fitting, lost = fit(experiments, profile)
     for cell in fitting:
         rounds.setdefault(cell.rep, []).append(cell)
     order: list[Cell] = []
@@ -366,4 +417,5 @@ def make_plan(experiments: Sequence[Experiment], profile: str, seed: int, progra
     if len(order) > CELL_MAX:
         raise ConfError(f"{len(order)} runs planned; the limit is {CELL_MAX}")
     text = json.dumps([profile, seed, program, [asdict(c) for c in order]], sort_keys=True)
-    return Plan(profile, seed, tuple(order), hashlib.sha256(text.encode()).hexdigest()[:16], left_out)
+    return Plan(profile, seed, tuple(order), hashlib.sha256(text.encode()).hexdigest()[:16],
+                left_out(lost, fitting + lost), essentials(experiments))

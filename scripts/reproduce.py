@@ -15,11 +15,12 @@ import os
 import shutil
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Iterator, Sequence
 
 import records as rec
-from experiment import LIMITS, PROFILES, ConfError, Experiment, Plan, make_plan, read_all
+from experiment import BUDGETS, PROFILES, ConfError, Experiment, Plan, make_plan, read_all
 from figures import Drawn, draw
 from progress import Bar, duration
 from report import FINDINGS, Report
@@ -80,6 +81,7 @@ def write_report(folder: Path, profile: str, seed: int, experiments: Sequence[Ex
 
 def execute(args: argparse.Namespace, experiments: list[Experiment], problems: list[str]) -> int:
     """Plan, run, draw, report."""
+    began = time.monotonic()
     program = Path(args.program)
     if not program.is_file():
         raise Stopped(f"there is no {program}: run `make` first")
@@ -97,8 +99,8 @@ def execute(args: argparse.Namespace, experiments: list[Experiment], problems: l
     if free < DISK_MIN:
         raise Stopped(f"{free >> 20} MB are free at {folder}; at least {DISK_MIN >> 20} MB are needed. Nothing was run")
     bar = Bar()
-    # A slow machine takes longer than planned; what has not begun after a tenth more is skipped.
-    limit = LIMITS[args.profile] * 1.1 if args.profile in LIMITS else None
+    # A slow machine takes longer than planned: repetitions are dropped then.
+    limit = BUDGETS[args.profile].runs - (time.monotonic() - began) if args.profile in BUDGETS else None
     runner = Runner(plan, folder, program, bar, unavailable, limit_s=limit)
     if resumed:
         print(f"resuming {folder}")

@@ -17,11 +17,13 @@ import time
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Callable, Mapping
+from statistics import median
+from typing import Any, Callable, Mapping, Sequence
 
 import records as rec
-from experiment import OVERHEAD_S, Cell, Plan
+from experiment import OVERHEAD_S, Cell, Plan, groups_of
 
+LATE = "dropped while running: the"     # how the reason of such a record begins
 GRACE_S = 60.0              # beyond its load time, before a cell is given up
 STOP_S = 10.0               # between SIGTERM and SIGKILL
 STEAL_LIMIT = 1.0           # percent of all CPU time
@@ -55,9 +57,9 @@ class Runner:
     program: Path
     show: Callable[[Progress], None]
     unavailable: Mapping[str, str] = field(default_factory=dict)    # dataplane spec -> reason
-    overheads: list[float] = field(default_factory=list)            # seconds, per cell that ran
+    overheads: dict[str, list[float]] = field(default_factory=dict)     # kind of cell -> seconds beyond its load
     patience_s: float = 0.0                                         # left for waiting
-    limit_s: float | None = None        # what has not begun then is recorded as skipped; None: no limit
+    limit_s: float | None = None        # for all that is left; None: no limit
 
     @property
     def records(self) -> Path:
@@ -79,30 +81,53 @@ class Runner:
         left = [c for c in self.plan.cells if c.label not in there]
         progress = Progress(len(self.plan.cells), len(self.plan.cells) - len(left))
         self.patience_s = QUIET_SHARE * self.expected_s(left)
-        began = time.monotonic()
-        for index, cell in enumerate(left):
-            progress.now = cell.label
-            progress.left_s = self.expected_s(left[index:])
+        until = None if self.limit_s is None else time.monotonic() + self.limit_s
+        while left:
+            for cell in self._drop(left, until):
+                self._keep(skip(cell, self.plan.seed, f"{LATE} {self.plan.profile} profile's time would not have held it"),
+                           progress)
+            if not left:
+                break
+            progress.now, progress.left_s = left[0].label, self.expected_s(left)
             self.show(progress)
-            late = self.limit_s is not None and time.monotonic() - began > self.limit_s
-            record = skip(cell, self.plan.seed, f"the {self.limit_s:.0f} s for all runs of the {self.plan.profile} "
-                          "profile were over") if late else self._cell(cell)
-            try:
-                rec.append(self.records, record)
-            except OSError as error:
-                raise Stopped(f"cannot write {self.records}: {error.strerror}") from error
-            progress.done += 1
-            progress.skipped += record["skipped"] is not None
-            progress.failed += record["skipped"] is None and not record["valid"]
+            self._keep(self._cell(left.pop(0)), progress)
         progress.now, progress.left_s = "", 0.0
         self.show(progress)
         return progress
 
-    def expected_s(self, cells: list[Cell] | tuple[Cell, ...]) -> float:
+    def expected_s(self, cells: Sequence[Cell]) -> float:
         """Seconds that `cells` should take; learns from the cells that have run."""
-        ran = sorted(self.overheads)
-        overhead = ran[len(ran) // 2] if ran else OVERHEAD_S
-        return sum(c.load_s + overhead for c in cells if c.dataplane not in self.unavailable)
+        every = [s for kind, seen in self.overheads.items() if not kind.startswith("!") for s in seen]
+        typical = median(every) if every else OVERHEAD_S
+
+        def cost(cell: Cell) -> float:
+            seen = self.overheads.get(kind_of(cell))
+            beyond = median(seen) if seen else OVERHEAD_S if cell.command else typical
+            return max(0.0, cell.load_s + beyond)
+        return sum(cost(c) for c in cells if c.dataplane not in self.unavailable)
+
+    def _keep(self, record: rec.Record, progress: Progress) -> None:
+        """Write a record and count it. Stopped when it cannot be written."""
+        try:
+            rec.append(self.records, record)
+        except OSError as error:
+            raise Stopped(f"cannot write {self.records}: {error.strerror}") from error
+        progress.done += 1
+        progress.skipped += record["skipped"] is not None
+        progress.failed += record["skipped"] is None and not record["valid"]
+
+    def _drop(self, left: list[Cell], until: float | None) -> list[Cell]:
+        """Take out of `left` what there will be no time for, and return it.
+
+        Repetitions go before load points, and further points before essential ones (see experiment.rank),
+        each for all systems. The plan is believed until something has run."""
+        dropped: list[Cell] = []
+        while until is not None and (self.overheads or time.monotonic() > until) \
+                and self.expected_s(left) > max(0.0, until - time.monotonic()):
+            gone = groups_of(self.plan.essential, [c for c in left if c.dataplane not in self.unavailable])[-1]
+            left[:] = [c for c in left if c not in gone]
+            dropped += gone
+        return dropped
 
     def _cell(self, cell: Cell) -> rec.Record:
         """Run one cell; whatever happens, the result is one record."""
@@ -113,7 +138,7 @@ class Runner:
         self.patience_s = max(0.0, self.patience_s - (time.monotonic() - started))
         before = cpu_times()
         status, out = self._spawn(cell)
-        self.overheads.append(max(0.0, time.monotonic() - started - cell.load_s))
+        self.overheads.setdefault(kind_of(cell), []).append(time.monotonic() - started - cell.load_s)
         steal = steal_percent(before, cpu_times())
         try:
             if cell.command:
@@ -164,6 +189,12 @@ class Runner:
     def _log(self, line: str) -> None:
         with open(self.folder / "runner.log", "a", encoding="utf-8") as log:
             log.write(line + "\n")
+
+
+def kind_of(cell: Cell) -> str:
+    """Cells of one kind take the same time beyond their load. A command's load is a guess: its kind is the
+    cell without its repetition."""
+    return "!" + cell.label.rpartition("/")[0] if cell.command else cell.dataplane.partition(",")[0]
 
 
 def stop(child: "subprocess.Popen[bytes]") -> bytes:

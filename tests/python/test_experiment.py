@@ -6,7 +6,7 @@ from pathlib import Path
 from unittest import mock
 
 import synthetic
-from experiment import LIMITS, PROFILES, ConfError, make_plan, read, read_all
+from experiment import BUDGETS, FULL_REPS, PROFILES, Budget, ConfError, make_plan, read, read_all
 
 FIGURES = synthetic.ROOT / "paper-figs"
 GOOD = """
@@ -149,9 +149,9 @@ class Planning(unittest.TestCase):
         self.assertEqual(len({c.label for c in plan.cells}), len(plan.cells))
 
     def test_a_profile_keeps_its_time_whatever_folders_there_are(self) -> None:
-        for profile, limit in LIMITS.items():
+        for profile, budget in BUDGETS.items():
             plan = make_plan(self.experiments, profile, 1, "program")
-            self.assertLessEqual(sum(c.cost_s for c in plan.cells), limit)
+            self.assertLessEqual(sum(c.cost_s for c in plan.cells), budget.planned)
             taken = {c.experiment for c in plan.cells}
             self.assertEqual(taken, {e.name for e in self.experiments if e.cells(profile)},
                              "no experiment is left out whole")
@@ -160,16 +160,41 @@ class Planning(unittest.TestCase):
                 self.assertLessEqual(set(experiment.essential or (experiment.headline,)), points)
 
     def test_what_does_not_fit_is_named_and_headlines_come_first(self) -> None:
-        with mock.patch.dict(LIMITS, {"quick": 60.0}):
+        with mock.patch.dict(BUDGETS, {"quick": Budget(60.0, 0.0, 0.0)}):
             plan = make_plan([read(FIGURES / "fig08-09-boutique")], "quick", 1, "program")
         self.assertLessEqual(sum(c.cost_s for c in plan.cells), 60.0)
         points = {}
         for cell in plan.cells:
             points.setdefault((cell.rep, cell.point), set()).add(cell.system)
         self.assertIn((0, "c32"), points)
-        self.assertEqual({len(s) for s in points.values()}, {4}, "all systems of a point, or none")
-        self.assertIn("fig08-09-boutique at users", plan.left_out)
+        self.assertEqual({len(s) for (_, point), s in points.items() if point != "users"}, {4}, "all systems of a point, or none")
+        self.assertTrue(any(phrase.startswith("fig08-09-boutique at c32: ") for phrase in plan.left_out), plan.left_out)
         self.assertEqual(make_plan([read(FIGURES / "fig08-09-boutique")], "paper", 1, "program").left_out, ())
+
+    def test_repetitions_are_dropped_before_load_points_and_load_points_before_experiments(self) -> None:
+        every = [c for e in self.experiments for c in e.cells("quick")]
+        essential = {e.name: set(e.essential or (e.headline,)) for e in self.experiments}
+        once = sum(c.cost_s for c in every if c.rep == 0)
+        first = sum(c.cost_s for c in every if c.rep == 0 and c.point in essential[c.experiment])
+        for room in (once, first):
+            with mock.patch.dict(BUDGETS, {"quick": Budget(room + 0.01, 0.0, 0.0)}):
+                plan = make_plan(self.experiments, "quick", 1, "program")
+            self.assertEqual({e.name for e in self.experiments}, {c.experiment for c in plan.cells})
+            self.assertEqual({c.rep for c in plan.cells}, {0})
+            if room == once:
+                self.assertEqual({(c.experiment, c.point) for c in every}, {(c.experiment, c.point) for c in plan.cells})
+
+    def test_an_interval_for_all_comes_before_further_repetitions_of_some(self) -> None:
+        every = [c for e in self.experiments for c in e.cells("quick")]
+        room = sum(c.cost_s for c in every if c.rep < FULL_REPS)
+        with mock.patch.dict(BUDGETS, {"quick": Budget(room + 0.01, 0.0, 0.0)}):
+            plan = make_plan(self.experiments, "quick", 1, "program")
+        self.assertEqual({c.label for c in plan.cells}, {c.label for c in every if c.rep < FULL_REPS})
+
+    def test_a_point_may_have_systems_of_its_own(self) -> None:
+        boutique = read(FIGURES / "fig08-09-boutique")
+        cells = [c for c in boutique.cells("quick") if c.point == "users"]
+        self.assertEqual({c.system for c in cells}, {"knative", "skmsg"})
 
 
 if __name__ == "__main__":

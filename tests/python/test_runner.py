@@ -133,14 +133,30 @@ class Running(Case):
         r = self.runner(limit_s=-1.0)
         state = r.run()
         self.assertEqual((state.done, state.skipped), (8, 8))
-        self.assertIn("were over", rec.load(r.records).records[0]["skipped"])
+        self.assertIn("time would not have held it", rec.load(r.records).records[0]["skipped"])
         self.assertEqual(self.trace.read_text(), "")
 
     def test_expected_time_learns_and_leaves_out_what_cannot_run(self) -> None:
         r = self.runner(unavailable={"skmsg": "x"})
         self.assertAlmostEqual(r.expected_s(self.plan.cells), 4 * (0.1 + runner.OVERHEAD_S))
-        r.overheads = [5.0, 5.0, 90.0]
+        r.overheads = {"kernel:http": [5.0, 5.0, 90.0]}
         self.assertAlmostEqual(r.expected_s(self.plan.cells), 4 * 5.1)
+        r.overheads["null"] = [1.0]
+        self.assertAlmostEqual(r.expected_s(self.plan.cells), 4 * 1.1)
+
+    def test_a_slow_machine_loses_repetitions_of_whole_load_points_and_says_so(self) -> None:
+        r = self.runner()
+        r.overheads = {"skmsg": [10.0], "null": [10.0]}
+        left = list(self.plan.cells)                # 8 cells of 10.1 s, 45 s to go
+        gone = r._drop(left, time.monotonic() + 45.0)
+        self.assertEqual({c.rep for c in gone}, {1}, "every point runs once")
+        self.assertEqual((len(gone), {c.rep for c in left}), (4, {0}))
+        answers = [gone]
+        with mock.patch.object(r, "_drop", lambda cells, until: [cells.pop(cells.index(c)) for c in answers.pop()]
+                               if answers else []):
+            state = r.run()
+        self.assertEqual((state.done, state.skipped), (8, 4))
+        self.assertIn("dropped while running", next(x["skipped"] for x in rec.load(r.records).records if x["skipped"]))
 
 
 class Commands(Case):
