@@ -107,16 +107,52 @@ static json_t *dataplane_json(const struct dataplane_ops *ops)
 	return o;
 }
 
+/* Functions with their service times and chains with their sequences, of a workload as configured. */
+static void add_application(json_t *list, const char *text)
+{
+	json_t *functions = json_array(), *chains = json_array(), *sequence;
+	const struct workload *found = NULL;
+	struct application app = { 0 };
+	char why[256];
+
+	if (!application_open(&app, &found, text, why, sizeof(why))) {
+		for (unsigned i = 0; i < app.n_functions; i++)
+			json_array_append_new(functions, json_pack(
+				"{s:s, s:I}", "name", app.functions[i]->name, "service_ns",
+				(json_int_t)app.functions[i]->service_ns));
+		for (unsigned i = 0; i < app.n_chains; i++) {
+			sequence = json_array();
+			for (unsigned k = 0; k < app.chains[i].length; k++)
+				json_array_append_new(sequence, json_string(
+					app.functions[app.chains[i].sequence[k]]->name));
+			json_array_append_new(chains, json_pack("{s:s, s:s, s:o}", "name",
+								app.chains[i].name, "path",
+								app.chains[i].path, "sequence",
+								sequence));
+		}
+	}
+	if (found && found->release)
+		found->release(&app);
+	json_array_append_new(list, json_pack("{s:s, s:o, s:o}", "spec", text, "functions",
+					      functions, "chains", chains));
+}
+
 static json_t *workload_json(const struct workload *w)
 {
 	const char *at = w->modes ? w->modes : "";
-	json_t *modes = json_array();
-	char mode[SPEC_NAME_MAX];
+	json_t *modes = json_array(), *applications = json_array();
+	char mode[SPEC_NAME_MAX], text[2 * SPEC_NAME_MAX + 2];
 
-	while (next_mode(&at, mode, sizeof(mode)))
+	if (!*at)
+		add_application(applications, w->name);
+	while (next_mode(&at, mode, sizeof(mode))) {
 		json_array_append_new(modes, json_string(mode));
-	return json_pack("{s:s, s:s, s:o, s:o}", "name", w->name, "summary", w->summary, "modes",
-			 modes, "options", options_json(w->options));
+		snprintf(text, sizeof(text), "%s:%s", w->name, mode);
+		add_application(applications, text);
+	}
+	return json_pack("{s:s, s:s, s:o, s:o, s:o}", "name", w->name, "summary", w->summary,
+			 "modes", modes, "options", options_json(w->options), "applications",
+			 applications);
 }
 
 static int list_json(void)

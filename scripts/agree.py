@@ -3,7 +3,7 @@
 
     agree.py results/runs/A results/runs/B [--least 95]
 
-A pair counts where both runs judged the number. Exit: 0 they agree, 1 less than --least percent do,
+Every published number has a verdict in each run (see ledger.py). Exit: 0 they agree, 1 less than --least percent do,
 2 nothing to compare.
 """
 from __future__ import annotations
@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Mapping, Sequence
 
 
-def verdicts(folder: Path) -> Mapping[tuple[str, str], Mapping[str, str]]:
-    """(artifact, claim) -> verdict of a run. ValueError with a sentence when there is none."""
+def verdicts(folder: Path) -> Mapping[tuple[str, ...], Mapping[str, str]]:
+    """Published number -> its verdict in a run. ValueError with a sentence when there is none."""
     path = folder / "verdicts.json"
     try:
-        return {(v["artifact"], v["claim"]): v for v in json.loads(path.read_text(encoding="utf-8"))}
+        return {(v["artifact"], v["system"], v["condition"], v["metric"]): v
+                for v in json.loads(path.read_text(encoding="utf-8"))}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -40,15 +41,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not shared:
         print("agree: the runs judged no common number", file=sys.stderr)
         return 2
-    differ = [key for key in shared if first[key]["kind"] != second[key]["kind"]]
-    for artifact, claim in differ:
-        a, b = first[artifact, claim], second[artifact, claim]
-        print(f"{artifact}, {claim} ({a['published']}): {a['kind']} at {a['measured']}; {b['kind']} at {b['measured']}")
+    differ = [key for key in shared if first[key]["verdict"] != second[key]["verdict"]]
+    for key in differ:
+        a, b = first[key], second[key]
+        print(f"{', '.join(filter(None, key))} ({a['published']}): {a['verdict']} at {a['measured']}; "
+              f"{b['verdict']} at {b['measured']}")
+    judged = [key for key in shared if first[key]["run_ids"] or second[key]["run_ids"]]
     share = 100.0 * (len(shared) - len(differ)) / len(shared)
-    print(f"{len(shared) - len(differ)} of {len(shared)} verdicts agree ({share:.1f} %)")
-    alone = len(set(first) ^ set(second))
-    if alone:
-        print(f"{alone} numbers were judged by one of the runs only")
+    print(f"{len(shared) - len(differ)} of {len(shared)} verdicts agree ({share:.1f} %); of the {len(judged)} that rest on "
+          f"measurements, {len(judged) - len(differ)}" + (f" ({100 - 100 * len(differ) / len(judged):.1f} %)" if judged else ""))
     return 0 if share >= args.least else 1
 
 

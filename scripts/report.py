@@ -5,26 +5,26 @@ The same records give the same bytes: no clock and no host name of the reader ge
 """
 from __future__ import annotations
 
-import html
 import json
 import re
-from dataclasses import asdict, dataclass
+from functools import cached_property
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
 import records as rec
 from figures import Drawn
-from markup import to_html, to_markdown
-from report_page import CSS, SCRIPT
-from runner import write_whole
+from ledger import Entry, ledger
+from markup import to_markdown
+from runner import LATE, write_whole
 from stats import remarks
 from sweeps import crossing_sentences
 from tables import Table, output_table, point_table
-from verdicts import KINDS, Verdict, counts, reference
+from verdicts import KINDS, NOT_APPLICABLE, Verdict, counts, reference
 
 FINDINGS = rec.ROOT / "docs" / "findings.md"
 MEANING = {
-    "reproduced": "the ratio or count agrees with the published one",
+    "reproduced": "the ratio, count or order is the published one",
     "trend-only": "the same direction, another size",
     "not-reproduced": "no difference, or the opposite",
     "not-applicable-here": "nothing to compare with here",
@@ -44,40 +44,57 @@ class Report:
     problems: Sequence[str]     # of the whole: configuration files that could not be read
     left_out: Sequence[str] = ()        # what did not fit into the profile's time
     findings: str = ""          # Markdown: what is known of the papers, whatever this run gave
+    # artifact -> folders that reproduce it, of this run or not
+    homes: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
-    def verdicts(self) -> list[Verdict]:
-        """Of all experiments."""
+    def claims(self) -> list[Verdict]:
+        """What the experiments judged."""
         return [v for d in self.drawn for v in d.verdicts]
 
+    @cached_property
+    def entries(self) -> list[Entry]:
+        """Every published number with its one verdict."""
+        return ledger(reference(), {d.experiment.name: d.verdicts for d in self.drawn}, self.homes)
+
     def write(self) -> Path:
-        """Write report.html, report.md, tables.tex and verdicts.json; returns the HTML's path."""
-        write_whole(self.folder / "verdicts.json", json.dumps([asdict(v) for v in self.verdicts], indent=1,
-                                                              ensure_ascii=False) + "\n")
+        """Write report.html, report.md, tables.tex, verdicts.json and claims.json; returns the HTML's path."""
+        from report_html import page        # it needs what is defined here
+        for name, content in (("verdicts.json", [e.as_json() for e in self.entries]),
+                              ("claims.json", [claim_json(v) for v in self.claims])):
+            write_whole(self.folder / name, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
         write_whole(self.folder / "report.md", markdown(self))
         write_whole(self.folder / "tables.tex", latex(self))
         write_whole(self.folder / "report.html", page(self))
         return self.folder / "report.html"
 
 
-def recolour(svg: str, prefix: str) -> str:
-    """An SVG file of style.save as an inline element: ids made unique, ink that follows the page's
-    light or dark scheme, coordinates of two digits."""
-    body = svg[svg.index("<svg"):]
-    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.S)
-    body = re.sub(r"<(title|desc)>.*?</\1>", "", body, flags=re.S)         # gnuplot's
-    body = re.sub(r"""\bid=(["'])""", rf"id=\g<1>{prefix}", body)
-    body = re.sub(r"""(href=["']#|url\(#)""", rf"\g<1>{prefix}", body)
-    for colour, name in (("rgb(0,   0,   0)", "ink"), ("rgb( 92,  94, 102)", "quiet"), ("rgb(217, 218, 222)", "rule"),
-                         ("black", "ink"), ("#1b1b1f", "ink"), ("#5c5e66", "quiet"), ("#d9dade", "rule"), ("#0072b2", "blue")):
-        body = body.replace(colour, f"var(--{name})")
-    # Outlines only: a transform's scale of 0.0156 must keep its digits.
-    body = re.sub(r'\bd="[^"]*"', lambda d: re.sub(r"(\.\d\d)\d+", r"\1", d.group()), body)
-    size = re.search(r'<svg[^>]*?\bwidth="([\d.]+)pt"', body)
-    width = float(size.group(1)) * 4 / 3 if size else 480
-    body = re.sub(r'(<svg[^>]*?) (?:height|width)="[^"]*"', r"\1", body, count=1)
-    body = re.sub(r'(<svg[^>]*?) (?:height|width)="[^"]*"', r"\1", body, count=1)
-    return body.replace("<svg", f'<svg aria-hidden=true class={"wide" if width > 400 else "narrow"} style="width:{width * 1.35:.0f}px"', 1)
+def claim_json(v: Verdict) -> dict[str, Any]:
+    """For claims.json."""
+    keys = ("artifact", "claim", "published", "measured", "kind", "sentence", "run_ids", "expected")
+    return {**{k: getattr(v, k) for k in keys}, "estimate": asdict(v.estimate) if v.estimate else None}
+
+
+def artifact_title(artifact: str) -> str:
+    """'Table 1', 'Fig 5', 'Slides, sidecar'… for an artifact's name."""
+    match = re.fullmatch(r"(table|fig|sec)([\d.]+)", artifact)
+    if match:
+        return {"table": "Table", "fig": "Fig", "sec": "Section"}[match[1]] + f" {match[2]}"
+    first, _, rest = artifact.replace("slide", "slides", 1).partition("-")
+    return first.capitalize() + (f", {rest.replace('-', ' ')}" if rest else "")
+
+
+def highlights(d: Drawn) -> list[Verdict]:
+    """What of an experiment goes to the head of the report: what its verdicts.py flags, else its first
+    ratios that could be judged, else the first three claims that could."""
+    judged = [v for v in d.verdicts if v.kind != NOT_APPLICABLE]
+    return [v for v in judged if v.headline] or [v for v in judged if v.estimate is not None][:3] or judged[:3]
+
+
+def when(report: Report) -> str:
+    """The day on which the first record was made; no other clock gets into a report."""
+    times = sorted(r["time"] for r in report.loaded.records if r.get("time"))
+    return times[0][:10] if times else ""
 
 
 def published_table(d: Drawn) -> Table:
@@ -110,12 +127,11 @@ def sections(d: Drawn) -> list[tuple[str, Table]]:
     return out
 
 
-def headline(d: Drawn) -> tuple[str, Table]:
-    """What goes to the head of the report: the experiment's first own table, or its headline point."""
-    if d.tables:
-        return d.tables[0]
-    return (d.experiment.point_title(d.experiment.headline),
-            point_table(d.experiment, d.records, d.experiment.headline))
+def claims_table(d: Drawn) -> Table:
+    """What an experiment judged: published beside measured."""
+    table = Table(("Artifact", "Claim", "Published", "Measured", "Verdict"), numeric=9)
+    table.rows = [(artifact_title(v.artifact), v.claim, v.published, v.measured, v.kind) for v in d.verdicts]
+    return table
 
 
 def host_table(records: Sequence[rec.Record]) -> Table:
@@ -157,7 +173,12 @@ def checks(report: Report) -> list[str]:
         out.append(f"Skipped, {n} runs: {reason}")
     for code, n in tally(m.split(":")[0] for r in ran for m in r["marks"]):
         out.append(f"Marked “{code}”, {n} runs; they count, the marks are in the records.")
-    out += [f"Left out, to keep the profile's time: {phrase}." for phrase in report.left_out]
+    late = [r for r in rows if (r["skipped"] or "").startswith(LATE)]
+    if report.left_out:
+        out.append(f"Left out of the plan, to keep the profile's time: {'; '.join(report.left_out)}.")
+    if late:
+        cells = tally("/".join(r["label"].split("/")[:3:2]) for r in late)
+        out.append("Dropped while running, for the same reason: " + ", ".join(f"{what} ({n} runs)" for what, n in cells) + ".")
     little = [r["little"]["valid"] for r in ran if r.get("little") and r["little"]["valid"] is not None]
     if little:
         out.append(f"Little's law (N = X·R within 5 %) holds in {sum(little)} of {len(little)} runs.")
@@ -197,112 +218,38 @@ METHOD = (
     "a request, so it is free of coordinated omission.",
     "Intervals are 99 %: Student's t for means, a studentized bootstrap (seeded) for ratios. "
     "Outliers are flagged and kept.",
-    "Verdicts compare ratios and orders: a ratio is reproduced when the published one lies in our interval or "
-    "within 25 % of ours; times and throughputs of another machine are not compared.",
+    "Verdicts compare ratios and orders, never times and throughputs of another machine. A ratio is reproduced when its "
+    "direction is shown, it is within a factor of 2 of the published one, and no difference of more than 25 % from that "
+    "is shown at 99 %.",
 )
-
-
-def page(report: Report) -> str:
-    """The HTML page."""
-    e = html.escape
-    tally_ = counts(report.verdicts)
-    part = [f"<!doctype html><html lang=en><head><meta charset=utf-8><title>perhop: {e(report.profile)} report</title>"
-            "<meta name=viewport content='width=device-width, initial-scale=1'>"
-            "<meta name=color-scheme content='light dark'><link rel=icon href='data:,'>"
-            f"<style>{CSS}</style></head><body><main>",
-            "<h1>What each hop costs: the papers' numbers, measured here</h1>",
-            f"<p class=lead>Profile <b>{e(report.profile)}</b>, seed {report.seed}, "
-            f"{e(checks(report)[0])} Verdicts name the records behind them. Raw: <a href=records.jsonl>records.jsonl</a>, "
-            "<a href=plan.json>plan.json</a>, <a href=verdicts.json>verdicts.json</a>. Also as <a href=report.md>Markdown</a> "
-            "and <a href=tables.tex>LaTeX tables</a>.</p>"]
-    for d in report.drawn:
-        where, table = headline(d)
-        if table.rows:
-            part.append(f"<h2>{e(d.experiment.title)}</h2><p>{e(where)}</p>"
-                        + table.html())
-    if report.verdicts:
-        part.append("<h2 id=verdicts>Verdicts</h2>" + _filters(report.verdicts, tally_))
-        part.append("<table class=verdicts><thead><tr><th>Verdict</th><th>Published</th><th>Measured</th>"
-                    "<th>Why</th></tr></thead><tbody>")
-        part += [_verdict(v) for v in report.verdicts]
-        part.append("</tbody></table>")
-    for d in report.drawn:
-        part.append(f"<h2 id='{e(d.experiment.name)}'>{e(d.experiment.title)}: figures and published numbers</h2>")
-        for i, (path, caption) in enumerate(d.figures):
-            svg = recolour(path.read_text(encoding="utf-8"), f"{d.experiment.name}-{i}-")
-            where = path.relative_to(report.folder).with_suffix("")
-            part.append(f"<figure><div class='scroll plot' tabindex=0>{svg}</div><figcaption>{e(caption)} "
-                        f"<a href='{e(str(where))}.pdf'>PDF</a> <a href='{e(str(where))}.png'>PNG</a> "
-                        f"<a href='{e(str(where))}.svg'>SVG</a></figcaption></figure>")
-        table = published_table(d)
-        if table.rows:
-            part.append("<h3>As published</h3>" + table.html())
-        crossings = crossing_sentences(d.experiment, d.records)
-        if crossings:
-            part.append("<h3>Where the order changes</h3><ul>" + "".join(f"<li>{e(c)}</li>" for c in crossings)
-                        + "</ul>")
-        for heading, table in sections(d):
-            part.append(f"<h3>{e(heading)}</h3>" + table.html())
-    if report.findings:
-        part.append("<h2 id=findings>What was found in the papers</h2>" + to_html(report.findings))
-    part.append("<h2>Checks</h2><ul>" + "".join(f"<li>{e(c)}</li>" for c in checks(report)) + "</ul>")
-    part.append("<h2>Method</h2><ul>" + "".join(f"<li>{e(m)}</li>" for m in METHOD) + "</ul>")
-    part.append("<h2>Host</h2>" + host_table(report.loaded.records).html())
-    part.append(f"</main><script>{SCRIPT}</script></body></html>\n")
-    return "\n".join(part)
-
-
-def _filters(verdicts: Sequence[Verdict], tally_: Mapping[str, int]) -> str:
-    """Two rows of buttons, by kind and by artifact; they show themselves only where a script runs."""
-    e = html.escape
-    artifacts = dict.fromkeys(v.artifact for v in verdicts)
-    rows = [("kind", [("", "all", len(verdicts), "")] + [(k, k, n, MEANING[k]) for k, n in tally_.items() if n])]
-    if len(artifacts) > 1:
-        rows.append(("artifact", [("", "every artifact", len(verdicts), "")]
-                     + [(a, a, sum(v.artifact == a for v in verdicts), "") for a in artifacts]))
-    out = []
-    for name, buttons in rows:
-        out.append(f"<div class=filters role=group aria-label='Verdicts by {name}' data-by={name} hidden>")
-        out += [f"<button type=button aria-pressed={'false' if value else 'true'} data-value='{e(value)}'"
-                + (f" title='{e(why)}'" if why else "") + f">{e(text)} <b>{n}</b></button>"
-                for value, text, n, why in buttons]
-        out.append("</div>")
-    return "".join(out) + "<p class=shown role=status></p>"
-
-
-def _verdict(v: Verdict) -> str:
-    """One row; its records fold out."""
-    e = html.escape
-    ids = ""
-    if v.run_ids:
-        ids = (f"<details><summary>{len(v.run_ids)} records</summary><code>"
-               + "</code> <code>".join(map(e, v.run_ids)) + "</code></details>")
-    return (f"<tr data-kind={v.kind} data-artifact='{e(v.artifact)}'><td data-h=Verdict><span class='badge {v.kind}'>{v.kind}</span></td>"
-            f"<td data-h=Published><b>{e(v.published)}</b> {e(v.claim)} <small>{e(v.artifact)}</small></td>"
-            f"<td data-h=Measured>{e(v.measured)}</td><td data-h=Why>{e(v.sentence)}{ids}</td></tr>")
 
 
 def markdown(report: Report) -> str:
     """The same as Markdown."""
     out = ["# What each hop costs: the papers' numbers, measured here", "",
            f"Profile **{report.profile}**, seed {report.seed}. {checks(report)[0]} "
-           "Raw: [records.jsonl](records.jsonl), [plan.json](plan.json).", ""]
-    for d in report.drawn:
-        where, table = headline(d)
-        if table.rows:
-            out += [f"## {d.experiment.title}", "", where, "", table.markdown()]
-    if report.verdicts:
-        table = Table(("Verdict", "Artifact", "Claim", "Published", "Measured", "Why", "Records"), numeric=9)
-        table.rows = [(v.kind, v.artifact, v.claim, v.published, v.measured, v.sentence,
-                       f"{len(v.run_ids)}" if v.run_ids else "–") for v in report.verdicts]
-        tally_ = counts(report.verdicts)
-        out += ["## Verdicts", "", ", ".join(f"{tally_[k]} {k} ({MEANING[k]})" for k in KINDS if tally_[k]) + ".", "",
-                table.markdown()]
+           "Raw: [records.jsonl](records.jsonl), [plan.json](plan.json), [verdicts.json](verdicts.json).", ""]
+    shown = [(d, v) for d in report.drawn for v in highlights(d)]
+    if shown:
+        table = Table(("Claim", "Artifact", "Published", "Measured", "Verdict"), numeric=9)
+        table.rows = [(v.claim, artifact_title(v.artifact), v.published, v.measured, v.kind) for _, v in shown]
+        out += ["## In short", "", table.markdown()]
+    table = Table(("Verdict", "Artifact", "System", "Condition", "Metric", "Published", "Compared as", "Measured", "Why",
+                   "Records"), numeric=99)
+    table.rows = [(e.kind, e.row.artifact, e.row.system or "–", e.row.condition or "–", e.row.metric,
+                   f"{e.row.value} {e.row.unit}", e.claim or "–", e.measured, e.sentence,
+                   f"{len(e.run_ids)}" if e.run_ids else "–") for e in report.entries]
+    tally_ = counts(report.entries)
+    out += ["## Verdicts", "", f"{len(report.entries)} published numbers: "
+            + ", ".join(f"{tally_[k]} {k} ({MEANING[k]})" for k in KINDS if tally_[k])
+            + ". Records are named in verdicts.json.", "", table.markdown()]
     for d in report.drawn:
         out += [f"## {d.experiment.title}: figures and published numbers", ""]
         for path, caption in d.figures:
             where = path.relative_to(report.folder).with_suffix(".png")
             out += [f"![{path.stem}]({where})", "", caption, ""]
+        if d.verdicts:
+            out += ["### Published and measured", "", claims_table(d).markdown()]
         if published_table(d).rows:
             out += ["### As published", "", published_table(d).markdown()]
         crossings = crossing_sentences(d.experiment, d.records)
@@ -320,10 +267,12 @@ def markdown(report: Report) -> str:
 def latex(report: Report) -> str:
     """The verdicts and every table (booktabs)."""
     out = ["% \\usepackage{booktabs,textcomp,longtable}"]
-    if report.verdicts:
-        table = Table(("Artifact", "Claim", "Published", "Measured", "Verdict"), numeric=9)
-        table.rows = [(v.artifact, v.claim, v.published, v.measured, v.kind) for v in report.verdicts]
-        out += ["% verdicts", table.latex()]
+    for d in report.drawn:
+        if d.verdicts:
+            out += [f"% {d.experiment.name}: published and measured", claims_table(d).latex()]
+    table = Table(("Artifact", "System", "Metric", "Published", "Verdict"), numeric=9)
+    table.rows = [(e.row.artifact, e.row.system, e.row.metric, f"{e.row.value} {e.row.unit}", e.kind) for e in report.entries]
+    out += ["% verdicts", table.latex()]
     for d in report.drawn:
         for heading, table in sections(d):
             out += [f"% {d.experiment.name}: {heading}", table.latex()]

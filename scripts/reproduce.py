@@ -65,7 +65,7 @@ def limits_here() -> Iterator[str]:
 
 def write_report(folder: Path, profile: str, seed: int, experiments: Sequence[Experiment],
                  problems: Sequence[str], left_out: Sequence[str] = (),
-                 gnuplot: bool = False) -> tuple[Path, list[Drawn]]:
+                 gnuplot: bool = False, figures: Path = rec.ROOT / "paper-figs") -> tuple[Path, list[Drawn]]:
     """Draw everything and write the report of a run's folder."""
     path = folder / "records.jsonl"
     loaded = rec.load(path) if path.exists() else rec.Loaded(path)
@@ -76,7 +76,11 @@ def write_report(folder: Path, profile: str, seed: int, experiments: Sequence[Ex
         for problem in drawn[-1].problems:
             print(f"  {problem}")
     findings = FINDINGS.read_text(encoding="utf-8") if FINDINGS.exists() else ""
-    return Report(folder, profile, seed, loaded, drawn, problems, left_out, findings).write(), drawn
+    homes: dict[str, list[str]] = {}
+    for experiment in read_all(figures)[0]:
+        for artifact in experiment.artifacts:
+            homes.setdefault(artifact, []).append(experiment.name)
+    return Report(folder, profile, seed, loaded, drawn, problems, left_out, findings, homes).write(), drawn
 
 
 def execute(args: argparse.Namespace, experiments: list[Experiment], problems: list[str]) -> int:
@@ -119,7 +123,7 @@ def execute(args: argparse.Namespace, experiments: list[Experiment], problems: l
               file=sys.stderr)
         return 130 if interrupted == "interrupted" else 2
     path, drawn = write_report(folder, args.profile, args.seed, experiments, problems, plan.left_out,
-                               args.gnuplot)
+                               args.gnuplot, Path(args.figures))
     print(f"report: {path}")
     return 1 if state.failed or problems or any(d.problems for d in drawn) else 0
 
@@ -135,7 +139,7 @@ def redraw(args: argparse.Namespace, experiments: list[Experiment], problems: li
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Stopped(f"{folder} is not the folder of a run: {error}") from error
     path, _ = write_report(folder, profile, seed, [e for e in experiments if e.name in planned],
-                           problems, left_out, args.gnuplot)
+                           problems, left_out, args.gnuplot, Path(args.figures))
     print(f"report: {path}")
     return 0
 

@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A verdict on each published number: ratios and orders are compared, never another machine's times.
 
-    reproduced            our interval holds the published ratio, or ours lies within TOLERANCE of it
-    trend-only            the same direction, shown beyond doubt, but another size
+    reproduced            the direction is shown beyond doubt, our value is within SAME_SIZE of the published
+                          one, and no difference of more than TOLERANCE from it is shown
+    trend-only            the direction is shown beyond doubt, and so is another size
     not-reproduced        no difference, or the opposite direction
     not-applicable-here   nothing to compare with on this machine or in this profile, or too noisy to
                           tell (our interval holds both the published ratio and 1), and why
     paper-inconsistent    the published number contradicts the document's own set-up, and how
+
+An interval that straddles a border always falls on the same side of it: towards "no other size is shown".
+So noise alone does not turn one verdict into another from run to run, unless an interval's end is at the border.
+
+A claim (Verdict) may rest on several published numbers: its `rows`, the one that it is about first.
+ledger.py makes exactly one verdict for each published number of them.
 """
 from __future__ import annotations
 
@@ -14,7 +21,7 @@ import csv
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Callable, Mapping, Sequence
+from typing import Any, Callable, Mapping, Sequence
 
 from records import ROOT, Record, run_ids
 from stats import FEWEST, Estimate, dig, ratio_interval
@@ -27,6 +34,7 @@ INCONSISTENT = "paper-inconsistent"
 KINDS = (REPRODUCED, TREND, NOT_REPRODUCED, NOT_APPLICABLE, INCONSISTENT)
 
 TOLERANCE = 0.25        # of a published ratio, which is mostly printed with one digit
+SAME_SIZE = 2.0         # a wide interval holds anything: the value itself must be no further off
 REFERENCE = ROOT / "results" / "reference" / "published.csv"
 
 
@@ -44,6 +52,11 @@ class Published:
     note: str
 
     @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What tells it from all other rows."""
+        return self.artifact, self.system, self.condition, self.metric
+
+    @property
     def number(self) -> float:
         """The value as a number. ValueError for a printed range or sequence."""
         return float(self.value)
@@ -51,7 +64,7 @@ class Published:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one published number."""
+    """What became of one published claim: a number, or a ratio of two."""
 
     artifact: str
     claim: str              # what is published, in words
@@ -60,6 +73,10 @@ class Verdict:
     kind: str               # one of KINDS
     sentence: str
     run_ids: tuple[str, ...] = ()
+    rows: tuple[Published, ...] = ()        # of published.csv, on which the claim rests
+    expected: float | None = None           # of a ratio: the published one…
+    estimate: Estimate | None = None        # …and ours, for the report's picture of both
+    headline: bool = False                  # goes to the head of the report
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -108,28 +125,25 @@ def judge_ratio(e: Estimate, expected: float) -> str:
     """The verdict on a ratio (expected > 1 claims 'more', < 1 'less', 1 'equal')."""
     if expected <= 0:
         raise ValueError("a claimed ratio is positive")
-    if expected == 1:
-        return REPRODUCED if 1 / (1 + TOLERANCE) <= e.value <= 1 + TOLERANCE else NOT_REPRODUCED
-    within = e.low is not None and e.high is not None and e.low <= expected <= e.high
-    near = abs(e.value / expected - 1) <= TOLERANCE
-    up = expected > 1
     # Without an interval (one or two repetitions) a factor of 1.5 stands in for doubt.
     low = e.low if e.low is not None else e.value / 1.5
     high = e.high if e.high is not None else e.value * 1.5
-    shown = low > 1 if up else high < 1
-    if shown and (within or near):
-        return REPRODUCED
-    if shown:
-        return TREND
-    return NOT_APPLICABLE if within else NOT_REPRODUCED
+    compatible = low <= expected * (1 + TOLERANCE) and high >= expected / (1 + TOLERANCE) \
+        and 1 / SAME_SIZE <= e.value / expected <= SAME_SIZE
+    if expected == 1:
+        return REPRODUCED if compatible else NOT_REPRODUCED
+    if low > 1 if expected > 1 else high < 1:
+        return REPRODUCED if compatible else TREND
+    return NOT_APPLICABLE if low <= expected <= high else NOT_REPRODUCED
 
 
 def ratio_verdict(artifact: str, claim: str, expected: float, ours: Sequence[Record],
                   theirs: Sequence[Record], key: str | Callable[[Record], float | None], where: str,
-                  seed: int = 1) -> Verdict:
+                  seed: int = 1, rows: Sequence[Published] = ()) -> Verdict:
     """Compare mean(key of ours) / mean(key of theirs) with the published ratio `expected`.
 
     key: a dotted key of the record, or a function of it. where: the load point, in words, for the sentence.
+    rows: the published numbers behind `expected`.
     """
     text = f"{number(expected)}×"
     value = key if callable(key) else lambda r: dig(r, key)
@@ -138,7 +152,7 @@ def ratio_verdict(artifact: str, claim: str, expected: float, ours: Sequence[Rec
     ids = (*run_ids(ours), *run_ids(theirs))
     if not a or not b or sum(a) <= 0 or sum(b) <= 0:
         return Verdict(artifact, claim, text, "–", NOT_APPLICABLE,
-                       f"No valid runs of both systems at {where}.", ids)
+                       f"No valid runs of both systems at {where}.", ids, tuple(rows))
     e = ratio_interval(a, b, seed=seed)
     kind = judge_ratio(e, expected)
     said = {
@@ -153,7 +167,7 @@ def ratio_verdict(artifact: str, claim: str, expected: float, ours: Sequence[Rec
     }[kind]
     if e.n < FEWEST:
         said += f" (Fewer than {FEWEST} runs: no interval; a factor of 1.5 stands in for doubt.)"
-    return Verdict(artifact, claim, text, with_interval(e, "×"), kind, said, ids)
+    return Verdict(artifact, claim, text, with_interval(e, "×"), kind, said, ids, tuple(rows), expected, e)
 
 
 def component_cpu(record: Record) -> float | None:
@@ -162,11 +176,11 @@ def component_cpu(record: Record) -> float | None:
     return sum(values) if values else None
 
 
-def missing(artifact: str, claim: str, value: str, why: str) -> Verdict:
+def missing(artifact: str, claim: str, value: str, why: str, rows: Sequence[Published] = ()) -> Verdict:
     """A number that this run has nothing to say about."""
-    return Verdict(artifact, claim, value, "–", NOT_APPLICABLE, why)
+    return Verdict(artifact, claim, value, "–", NOT_APPLICABLE, why, rows=tuple(rows))
 
 
-def counts(verdicts: Sequence[Verdict]) -> Mapping[str, int]:
-    """How many of each kind, in the order of KINDS."""
+def counts(verdicts: Sequence[Any]) -> Mapping[str, int]:
+    """How many of each kind, in the order of KINDS. Of claims, or of entries of the ledger."""
     return {kind: sum(v.kind == kind for v in verdicts) for kind in KINDS}

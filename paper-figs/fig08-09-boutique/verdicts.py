@@ -33,44 +33,45 @@ def judge(records: Rows, reference: Sequence[Published]) -> list[Verdict]:
     knative, skmsg = of("fig8", "knative", "throughput"), of("fig8", "skmsg", "throughput")
     out = [_offered("fig8", "Knative", knative, 4000, records, "knative"),
            _offered("fig8", "S-SPRIGHT", skmsg, 12000, records, "skmsg")]
-    out.append(_versus("fig8", "S-SPRIGHT's stable throughput over Knative's",
-                       skmsg.number / knative.number, records, "skmsg", "knative", "rps", "c32"))
-    out.append(_versus("fig8", "throughput of D-SPRIGHT over S-SPRIGHT's",
-                       of("fig8", "dpdk", "throughput").number / skmsg.number, records, "dpdk", "skmsg", "rps",
-                       "c32"))
+    def versus(claim: str, expected: float, over: str, under: str, key: Any, point: str, *rows: Published) -> None:
+        out.append(_versus(rows[0].artifact, claim, expected, records, over, under, key, point, rows))
 
-    p95 = of("fig9", "knative", "p95 latency").number / of("fig9", "skmsg", "p95 latency").number
-    out.append(_versus("fig9", "p95 latency of Knative over S-SPRIGHT's, 4,000 users", p95, records,
-                       "knative", "skmsg", "response_us.p95", _users_point(records)))
-    cpu = {users: of("fig9", "skmsg", "CPU", users).number for users in ("4K", "12K")}
-    out.append(_versus("fig9", "CPU of Knative over S-SPRIGHT's, 4,000 users",
-                       of("fig9", "knative", "CPU").number / cpu["4K"], records, "knative", "skmsg",
-                       component_cpu, _users_point(records)))
-    out.append(_growth(records, cpu["12K"] / cpu["4K"]))
-    out.append(_versus("fig9", "p95 latency of D-SPRIGHT over S-SPRIGHT's, 4,000 users",
-                       of("fig9", "dpdk", "p95 latency").number / of("fig9", "skmsg", "p95 latency").number,
-                       records, "dpdk", "skmsg", "response_us.p95", _users_point(records)))
-    out.append(_versus("fig9", "CPU of D-SPRIGHT over S-SPRIGHT's, 12,000 users",
-                       of("fig9", "dpdk", "CPU").number / cpu["12K"], records, "dpdk", "skmsg",
-                       component_cpu, _users_point(records)))
+    dpdk = of("fig8", "dpdk", "throughput")
+    versus("S-SPRIGHT's stable throughput over Knative's", skmsg.number / knative.number, "skmsg", "knative", "rps",
+           "c32", skmsg, knative)
+    versus("throughput of D-SPRIGHT over S-SPRIGHT's", dpdk.number / skmsg.number, "dpdk", "skmsg", "rps", "c32",
+           dpdk, skmsg)
+
+    users = _users_point(records)
+    p95 = {s: of("fig9", s, "p95 latency") for s in ("knative", "skmsg", "dpdk")}
+    cpu = {at: of("fig9", "skmsg", "CPU", at) for at in ("4K", "12K")}
+    versus("p95 latency of Knative over S-SPRIGHT's, 4,000 users", p95["knative"].number / p95["skmsg"].number,
+           "knative", "skmsg", "response_us.p95", users, p95["knative"], p95["skmsg"])
+    row = of("fig9", "knative", "CPU")
+    versus("CPU of Knative over S-SPRIGHT's, 4,000 users", row.number / cpu["4K"].number, "knative", "skmsg",
+           component_cpu, users, row, cpu["4K"])
+    out.append(_growth(records, cpu["12K"], cpu["4K"]))
+    versus("p95 latency of D-SPRIGHT over S-SPRIGHT's, 4,000 users", p95["dpdk"].number / p95["skmsg"].number,
+           "dpdk", "skmsg", "response_us.p95", users, p95["dpdk"], p95["skmsg"])
+    row = of("fig9", "dpdk", "CPU")
+    versus("CPU of D-SPRIGHT over S-SPRIGHT's, 12,000 users", row.number / cpu["12K"].number, "dpdk", "skmsg",
+           component_cpu, users, row, cpu["12K"])
 
     out.append(_offered("slide-boutique", "SPRIGHT", of("slide-boutique", "skmsg", "throughput"), 25000,
                         records, "skmsg"))
-    out.append(_versus("slide-boutique", "throughput of SPRIGHT over Knative's",
-                       of("slide-boutique", "knative", "throughput ratio skmsg/knative").number, records,
-                       "skmsg", "knative", "rps", "c32"))
-    out.append(_versus("slide-boutique", "throughput of SPRIGHT over gRPC's",
-                       of("slide-boutique", "grpc", "throughput ratio skmsg/grpc").number, records,
-                       "skmsg", "grpc", "rps", "c32"))
-    out.append(_versus("slide-boutique", "p95 latency of Knative over SPRIGHT's",
-                       of("slide-boutique", "knative", "p95 latency ratio knative/skmsg").number, records,
-                       "knative", "skmsg", "response_us.p95", "c32"))
-    out.append(_versus("slide-boutique", "p95 latency of gRPC over SPRIGHT's",
-                       of("slide-boutique", "grpc", "p95 latency ratio grpc/skmsg").number, records,
-                       "grpc", "skmsg", "response_us.p95", "c32"))
+    for name, system, what, metric, key in (
+            ("Knative", "knative", "throughput", "throughput ratio skmsg/knative", "rps"),
+            ("gRPC", "grpc", "throughput", "throughput ratio skmsg/grpc", "rps"),
+            ("Knative", "knative", "p95 latency", "p95 latency ratio knative/skmsg", "response_us.p95"),
+            ("gRPC", "grpc", "p95 latency", "p95 latency ratio grpc/skmsg", "response_us.p95")):
+        row = of("slide-boutique", system, metric)
+        if what == "throughput":
+            versus(f"throughput of SPRIGHT over {name}'s", row.number, "skmsg", system, key, "c32", row)
+        else:
+            versus(f"p95 latency of {name} over SPRIGHT's", row.number, system, "skmsg", key, "c32", row)
     # "~3 cores, only 10 % of Knative and gRPC".
-    out.append(_versus("slide-boutique", "CPU of Knative over SPRIGHT's (SPRIGHT: 3 cores, 10 %)", 10.0, records,
-                       "knative", "skmsg", component_cpu, _users_point(records)))
+    versus("CPU of Knative over SPRIGHT's (SPRIGHT: 3 cores, 10 %)", 10.0, "knative", "skmsg", component_cpu, users,
+           of("slide-boutique", "skmsg", "CPU"))
     return out
 
 
@@ -93,15 +94,15 @@ def _where(rows: Rows) -> str:
 
 
 def _versus(artifact: str, claim: str, expected: float, records: Rows, over: str, under: str, key: Any,
-            point: str) -> Verdict:
+            point: str, rows: Sequence[Published]) -> Verdict:
     """The ratio of two systems at one point."""
     for system in (over, under):
         if not select(records, system=system, usable=False):
             return missing(artifact, claim, f"{number(expected)}×",
-                           f"No run of {system} belongs to this experiment.")
+                           f"No run of {system} belongs to this experiment.", rows)
     ours = select(records, system=over, point=point)
     theirs = select(records, system=under, point=point)
-    return ratio_verdict(artifact, claim, expected, ours, theirs, key, _where(ours or theirs))
+    return ratio_verdict(artifact, claim, expected, ours, theirs, key, _where(ours or theirs), rows=rows)
 
 
 def _offered(artifact: str, who: str, row: Published, users: int, records: Rows, system: str) -> Verdict:
@@ -125,19 +126,20 @@ def _offered(artifact: str, who: str, row: Published, users: int, records: Rows,
                 f" Our runs of {system} with think time reach {number(e.value)} of theirs.")
     if not same:
         return missing(artifact, claim, text, f"{users:,} users offer {number(offered)} requests/s; the published "
-                       "throughput is another, and absolute numbers are not compared.")
+                       "throughput is another, and absolute numbers are not compared.", [row])
     return Verdict(artifact, claim, text, measured, INCONSISTENT,
                    f"{users:,} users with Locust's think time of U(1, 10) s offer {number(offered)} requests/s "
                    f"({OFFERED_PER_USER:.2f} per user): the number is the offered load, not a capacity.{ours}",
-                   run_ids(runs))
+                   run_ids(runs), (row,))
 
 
-def _growth(records: Rows, expected: float) -> Verdict:
+def _growth(records: Rows, at_12k: Published, at_4k: Published) -> Verdict:
     """CPU of S-SPRIGHT at 12,000 users over that at 4,000."""
-    claim = "CPU of S-SPRIGHT, 12,000 users over 4,000"
+    claim, expected = "CPU of S-SPRIGHT, 12,000 users over 4,000", at_12k.number / at_4k.number
+    rows = (at_12k, at_4k)
     high = select(records, system="skmsg", point="users-12k")
     low = select(records, system="skmsg", point="users-4k")
     if not high or not low:
         return missing("fig9", claim, f"{number(expected)}×",
-                       "4,000 and 12,000 users are run in the paper profile only.")
-    return ratio_verdict("fig9", claim, expected, high, low, component_cpu, "12,000 over 4,000 users")
+                       "4,000 and 12,000 users are run in the paper profile only.", rows)
+    return ratio_verdict("fig9", claim, expected, high, low, component_cpu, "12,000 over 4,000 users", rows=rows)

@@ -16,7 +16,7 @@ def judge(records: Rows, reference: Sequence[Published]) -> list[Verdict]:
     """Every published number of the artifact."""
     worst = published(reference, "fig10", "knative", "max latency")
     return [missing("fig10", "longest response time of Knative with scale to zero", f"{number(worst.number)} s",
-                    "kernel:knative has no scale to zero: its pods stay up, and there are no cold starts."),
+                    "kernel:knative has no scale to zero: its pods stay up, and there are no cold starts.", [worst]),
             _idle(records, published(reference, "fig10", "skmsg", "idle CPU"))]
 
 
@@ -36,9 +36,9 @@ def _idle(records: Rows, row: Published) -> Verdict:
     runs = [r for p in ("hour", "trace") for r in select(records, system="skmsg", point=p)]
     idle = [v for v in map(idle_cpu, runs) if v is not None]
     if not idle:
-        return missing("fig10", claim, value, "No run has a step without requests.")
+        return missing("fig10", claim, value, "No run has a step without requests.", [row])
     e = mean_interval(idle, LEVEL)
     kind = REPRODUCED if e.value <= IDLE_LIMIT else NOT_REPRODUCED
     return Verdict("fig10", claim, value, with_interval(e, " %"), kind,
                    f"Gateway and functions use {'no more' if kind == REPRODUCED else 'more'} than {IDLE_LIMIT} % of "
-                   "a core in the trace's silences.", run_ids(runs))
+                   "a core in the trace's silences.", run_ids(runs), (row,))

@@ -29,10 +29,11 @@ def judge(records: Rows, reference: Sequence[Published]) -> list[Verdict]:
     latency = 1 - of("skmsg", "latency reduction vs pre-warmed knative").number
     cpu = 1 - of("skmsg", "CPU reduction vs knative").number
     out = [ratio_verdict("fig11", f"{what} response time of SK_MSG over pre-warmed Knative's", latency, ours, theirs,
-                         key, WHERE[point]) for what, key in (("mean", "response_us.mean"), ("p95", "response_us.p95"))]
+                         key, WHERE[point], rows=[of("skmsg", "latency reduction vs pre-warmed knative")]) for what, key in (("mean", "response_us.mean"), ("p95", "response_us.p95"))]
     out.append(ratio_verdict("fig11", "CPU of SK_MSG over Knative's", cpu, ours, theirs, component_cpu,
-                             WHERE[point]))
+                             WHERE[point], rows=[of("skmsg", "CPU reduction vs knative")]))
     out.append(missing("fig11", "time until Knative's pods have ended, after the grace period",
                        f"{number(of('knative', 'time to terminate after grace').number)} s",
-                       "kernel:knative has no scale to zero: its pods stay up."))
+                       "kernel:knative has no scale to zero: its pods stay up.",
+                       [of("knative", "time to terminate after grace")]))
     return out

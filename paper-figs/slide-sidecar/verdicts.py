@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
 from records import run_ids, select
 from stats import Estimate, mean_interval
-from verdicts import TREND, Published, Verdict, judge_ratio, missing, number, published
+from verdicts import TREND, Published, Verdict, judge_ratio, missing, number, published, ratio_verdict
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from sidecar import added  # noqa: E402
@@ -19,14 +20,28 @@ METRICS = (("CPU cycles", "ccr_us", "CPU"), ("added delay", "latency_us.mean", "
 
 
 def judge(records: Rows, reference: Sequence[Published]) -> list[Verdict]:
-    """Library over NGINX, for CPU and delay at each message size."""
+    """Library over NGINX, for CPU and delay at each message size; throughput with each over that without."""
     out = []
     for size, point in POINTS.items():
         for metric, key, word in METRICS:
-            library, nginx = (published(reference, "slide-sidecar", f"{who} sidecar", metric, size).number
-                              for who in ("library", "nginx"))
-            out.append(_ratio(f"{word} added by the library sidecar over NGINX's, {size}", library / nginx,
-                              records, point, key))
+            rows = tuple(published(reference, "slide-sidecar", f"{who} sidecar", metric, size)
+                         for who in ("library", "nginx"))
+            verdict = _ratio(f"{word} added by the library sidecar over NGINX's, {size}",
+                             rows[0].number / rows[1].number, records, point, key)
+            out.append(replace(verdict, rows=rows))
+        out += _throughput(records, reference, size, point)
+    return out
+
+
+def _throughput(records: Rows, reference: Sequence[Published], size: str, point: str) -> list[Verdict]:
+    """Throughput with either sidecar over that without one; at one message size, requests/s are MB/s."""
+    none = published(reference, "slide-sidecar", "no sidecar", "throughput", size)
+    out = []
+    for who, name, system in (("library", "the library", "sure-library"), ("nginx", "an NGINX", "http-nginx")):
+        row = published(reference, "slide-sidecar", f"{who} sidecar", "throughput", size)
+        out.append(ratio_verdict("slide-sidecar", f"throughput with {name} sidecar over that without one, {size}",
+                                 row.number / none.number, select(records, system=system, point=point),
+                                 select(records, system="sure", point=point), "rps", size, rows=(row, none)))
     return out
 
 
@@ -60,4 +75,5 @@ def _ratio(claim: str, expected: float, records: Rows, point: str, key: str) -> 
     measured += f" ({100 * low:.2g} to {100 * high:.2g} %, n = {e.n})"
     sentence = (f"The library adds {number(a.value)} µs to a call, NGINX {number(b.value)} µs, each over the same "
                 "pipeline without it; here the library verifies HMAC tokens too.")
-    return Verdict("slide-sidecar", claim, text, measured, judge_ratio(e, expected), sentence, run_ids(rows))
+    return Verdict("slide-sidecar", claim, text, measured, judge_ratio(e, expected), sentence, run_ids(rows),
+                   expected=expected, estimate=e)

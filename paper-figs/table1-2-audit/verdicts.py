@@ -15,6 +15,7 @@ TITLES = {"copies": "copies", "context_switches": "context switches", "interrupt
           "protocol_tasks": "protocol tasks", "serializations": "serializations",
           "deserializations": "deserializations"}
 ARTIFACTS = {"table1": "knative", "table2": "skmsg", "slide-audit-existing": "knative", "slide-audit-spright": "skmsg"}
+HEAD = ("copies", "context_switches", "interrupts", "protocol_tasks")      # go to the head of the report
 HALF = 0.5      # a measured mean stands for the whole number that is nearest
 
 
@@ -57,13 +58,13 @@ def judge(records: Rows, reference: Sequence[Published]) -> list[Verdict]:
         column = row.condition.rpartition("segment=")[2]
         claim = f"{TITLES[row.metric]}, {row.system}, {'segment ' if column.isdigit() else ''}{column}"
         if row.system != system:
-            out.append(missing(row.artifact, claim, row.value, f"{row.system} is not audited in this experiment."))
+            out.append(missing(row.artifact, claim, row.value, f"{row.system} is not audited in this experiment.", [row]))
             continue
         found = _first(records, system)
         if found is None:
             reasons = sorted({r["skipped"] for r in select(records, system=system, usable=False) if r["skipped"]})
             out.append(missing(row.artifact, claim, row.value, "No audit: " + (reasons[0] if reasons else
-                                                                              "none was run") + "."))
+                                                                              "none was run") + ".", [row]))
             continue
         out.append(_compare(row, claim, column, *found))
     return out
@@ -74,16 +75,16 @@ def _compare(row: Published, claim: str, column: str, record: Mapping[str, Any],
     slide = row.artifact.startswith("slide")
     cell = _cell(counted["counts"][row.metric], "slide_total" if slide and column == "total" else column)
     if cell is None:
-        return missing(row.artifact, claim, row.value, "The audit has no such segment for this dataplane.")
+        return missing(row.artifact, claim, row.value, "The audit has no such segment for this dataplane.", [row])
     doubt = _doubt(counted, row.metric)
     if doubt:
         return missing(row.artifact, claim, f"{row.value} per request", "Too noisy to tell: the audit's self-check "
-                       f"does not hold ({doubt}).")
+                       f"does not hold ({doubt}).", [row])
     low, high = cell["ci99"]
     try:
         expected = row.number
     except ValueError:
-        return missing(row.artifact, claim, row.value, "Printed as a range or sequence.")
+        return missing(row.artifact, claim, row.value, "Printed as a range or sequence.", [row])
     same = abs(cell["mean"] - expected) < HALF or (low is not None and low <= expected <= high)
     failed = [c["name"] for c in counted["checks"] if c["verdict"] == "fail"]
     sentence = "Counted the same." if same else cell["why"] or f"Counted {number(cell['mean'])}."
@@ -92,7 +93,8 @@ def _compare(row: Published, claim: str, column: str, record: Mapping[str, Any],
     interval = f" ({number(low)} to {number(high)})" if low is not None and high - low > 0.005 else ""
     return Verdict(row.artifact, claim, f"{row.value} per request",
                    f"{cell['mean']:.3g}{interval}", REPRODUCED if same else NOT_REPRODUCED, sentence,
-                   (record["run_id"],))
+                   (record["run_id"],), (row,),
+                   headline=(row.artifact, column) in (("table1", "total"), ("table2", "within")) and row.metric in HEAD)
 
 
 def tables(records: Rows) -> list[tuple[str, Table]]:
