@@ -144,7 +144,9 @@ def spread(wanted: Sequence[float], gap: float) -> list[float]:
 
 
 def legend_above(fig: Figure, handles: Sequence[object], names: Sequence[str], **more: object) -> None:
-    """One legend in a strip of its own above all panels."""
+    """One legend in a strip of its own above all panels; none where nothing was drawn."""
+    if not handles:
+        return
     strip = 0.2 / fig.get_figheight()
     fig.get_layout_engine().set(rect=(0, 0, 1, 1 - strip))
     fig.legend(handles, names, **{"loc": "upper left", "bbox_to_anchor": (0, 1), "ncol": len(names),

@@ -5,7 +5,7 @@ A folder of paper-figs/ may hold
     plot.py      draw(records, out_dir) -> list of (file stem, caption); writes stem.pdf, .png, .svg
     plot.gp      the same by gnuplot, for machines without matplotlib: gets data=points.dat and stem=
     verdicts.py  judge(records, reference) -> list of Verdict; and, where the common tables do not fit,
-                 tables(records) -> list of (heading, Table), the first of which goes to the report's head
+                 tables(records) -> list of (heading, Table)
 All get only the records of their experiment.
 """
 from __future__ import annotations

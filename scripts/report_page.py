@@ -104,13 +104,17 @@ nav{display:block;position:sticky;top:0;align-self:start;max-height:100vh;overfl
 nav ol{list-style:none;margin:0;padding:0}nav li{margin:.45rem 0}nav a{color:var(--quiet);text-decoration:none}nav a:hover{color:var(--link);text-decoration:underline}
 nav .sub{margin:1rem 0 .3rem;color:var(--ink);font-weight:600}
 }
+@media (max-width:60rem){
+.claims .measured,.claims .num{white-space:normal}.forest{width:8rem}
+.tally{grid-template-columns:repeat(3,1fr)}
+.group>summary{grid-template-columns:8rem 7rem 1fr}
+}
 @media (max-width:44rem){
 .sheet{padding:0 1rem 4rem}
 h1{margin-top:1.5rem}
 .plot{padding:.5rem}.plot svg.wide{max-width:none;min-width:34rem}
 .scroll td:last-child{min-width:14rem}
 .tally{grid-template-columns:1fr 1fr}
-.claims .measured{white-space:normal}
 .stack thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 .stack,.stack tbody,.stack tr,.stack td{display:block;width:100%}
 .stack tr{border-bottom:1px solid var(--rule);padding:.75rem 0}

@@ -96,7 +96,8 @@ def _capacity(conf: Experiment, records: Rows, out: Path) -> tuple[str, str] | N
     style.log_axis(ax.yaxis, min(every) * 0.8, max(every) * 1.2)
     users = [float(conf.points[p]["users"]) for p in points]
     ax.set_xscale("log", base=2)
-    ax.set_xlim(users[0] / 1.25, users[-1] * 1.25)
+    room = 1.25 if len(users) > 1 else 3
+    ax.set_xlim(users[0] / room, users[-1] * room)
     ax.set_xticks(users, [f"{u:g}" for u in users])
     ax.xaxis.set_tick_params(which="minor", length=0)
     ax.set_xlabel("connections (closed loop, no think time)")

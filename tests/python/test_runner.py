@@ -249,8 +249,9 @@ class Resuming(Case):
                    "--program", str(FAKE), "--figures", str(self.figures), "--runs", str(self.runs)]
         environment = {**os.environ, "FAKE_DELAY": "0.3"}
         for signum in (signal.SIGKILL, signal.SIGINT):
-            child = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL,
-                                     stderr=subprocess.PIPE, text=True)
+            # A shell's background job, as a test runner's may be, ignores SIGINT; its children would too.
+            child = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                                     preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
             deadline = time.monotonic() + 30
             want = len(self.trace.read_text().split()) + 2
             while len(self.trace.read_text().split()) < want and time.monotonic() < deadline:
