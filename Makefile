@@ -36,7 +36,7 @@ CFLAGS  += -std=gnu11 $(OPT) -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes 
            -ffunction-sections -fdata-sections
 CPPFLAGS += -D_GNU_SOURCE -I. -I$(B)
 LDFLAGS += -Wl,-z,relro,-z,now,-z,noexecstack
-LDLIBS  += -lmnl -lbpf -lelf -lz -ljansson -lprotobuf-c -lcrypto -lturbojpeg -lsqlite3 -lm -ldl
+LDLIBS  += -lmnl -lbpf -lelf -lz -ljansson -lprotobuf-c -lcrypto -lturbojpeg -lsqlite3 -lnghttp2 -lm -ldl
 DEPFLAGS = -MMD -MP
 
 # ---- What there is ------------------------------------------------------------------------------

@@ -13,6 +13,7 @@
 #ifndef PERHOP_CHAIN_DATAPLANE_H
 #define PERHOP_CHAIN_DATAPLANE_H
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -163,6 +164,12 @@ struct dataplane_ops {
 	 * every record; NULL: nothing.
 	 */
 	const char *(*promises)(const struct spec *spec);
+
+	/*
+	 * Optional: where a client on this host can call instance `id` itself, by the dataplane's own
+	 * protocol and past the gateway. 0, or -ENOENT: nowhere.
+	 */
+	int (*address)(const struct deployment *d, instance_id id, struct sockaddr_in *at);
 
 	/* Optional: write the dataplane's own series, as Prometheus text, to the gateway's page. */
 	void (*page)(const struct deployment *d, FILE *f);

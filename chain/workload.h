@@ -49,6 +49,17 @@ struct user_model {
 	double requests_per_action; /* mean number between two think times; 0 means 1 */
 };
 
+/*
+ * A method of a service that a function implements: how a CALL of `function` with a payload of type
+ * `request` is known to who speaks gRPC. An answer of another type than `response` is no answer of
+ * this method (dataplanes/kernel/README.md says how that travels).
+ */
+struct service_method {
+	const char *path;           /* "/package.Service/Method" */
+	function_id function;
+	uint16_t request, response; /* payload types; together with `function`, `request` is unique */
+};
+
 /* A workload configured by its spec. */
 struct application {
 	struct spec spec;
@@ -57,6 +68,8 @@ struct application {
 	const struct chain *chains; /* topic is the index */
 	unsigned n_chains;
 	const struct codec *codec;
+	const struct service_method *methods;       /* optional: public names of calls */
+	unsigned n_methods;
 	const struct user_model *users;
 	void *private;              /* the workload's own, freed by release */
 	/*

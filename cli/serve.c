@@ -148,10 +148,52 @@ static const struct argp argp = {
 	       "could not be started again, 2 wrong usage or cannot run here.",
 };
 
+/* "hipstershop.CartService hipstershop.…": the services whose methods `f` has, into `out`. */
+static void services_of(const struct application *app, function_id f, char *out, size_t room)
+{
+	size_t used = 0, known = 0;
+
+	out[0] = '\0';
+	for (unsigned i = 0; i < app->n_methods; i++) {
+		const char *service = app->methods[i].path + 1;
+		const size_t n = strcspn(service, "/");
+
+		/* The methods of a service are listed one after another. */
+		if (app->methods[i].function != f || (n == known && !memcmp(out + used - n, service, n)) ||
+		    used + n + 2 > room)
+			continue;
+		used += (size_t)snprintf(out + used, room - used, "%s%.*s", used ? " " : "", (int)n, service);
+		known = n;
+	}
+}
+
+/* Where clients can call functions past the gateway, if the dataplane has such a place. */
+static json_t *print_doors(const struct deployment *d, bool json)
+{
+	char host[INET_ADDRSTRLEN], services[512];
+	json_t *list = json_array();
+	struct sockaddr_in at;
+
+	for (instance_id id = 1; d->ops->address && id < d->board->instances; id++) {
+		if (d->ops->address(d, id, &at))
+			continue;
+		inet_ntop(AF_INET, &at.sin_addr, host, sizeof(host));
+		services_of(d->app, d->board->line[id].function, services, sizeof(services));
+		if (!json)
+			printf("  call %s:%-7u %s%s%s\n", host, ntohs(at.sin_port),
+			       deploy_instance_name(d, id), *services ? "  " : "", services);
+		json_array_append_new(list,
+				      json_pack("{s:s, s:s, s:i, s:s}", "function",
+						deploy_instance_name(d, id), "address", host, "port",
+						(int)ntohs(at.sin_port), "services", services));
+	}
+	return list;
+}
+
 static void print_deployment(const struct deployment *d, bool json)
 {
 	char host[INET_ADDRSTRLEN], url[64];
-	json_t *components = json_array(), *chains = json_array();
+	json_t *components = json_array(), *chains = json_array(), *doors;
 	unsigned i;
 
 	inet_ntop(AF_INET, &d->address.sin_addr, host, sizeof(host));
@@ -173,13 +215,15 @@ static void print_deployment(const struct deployment *d, bool json)
 				      json_pack("{s:s, s:i}", "name", d->component[i].name, "pid",
 						(int)d->component[i].pid));
 	}
+	doors = print_doors(d, json);
 	if (json)
-		json_line(json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:o, s:o}", "dataplane",
+		json_line(json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:o, s:o, s:o}", "dataplane",
 				    d->spec.text, "workload", d->app->spec.text, "url", url,
 				    "address", host, "port", (int)ntohs(d->address.sin_port),
 				    "supervisor", (int)getpid(), "chains", chains, "components",
-				    components));
+				    components, "calls", doors));
 	if (!json) {
+		json_decref(doors);
 		json_decref(components);
 		json_decref(chains);
 	}

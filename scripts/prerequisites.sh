@@ -21,6 +21,7 @@ libssl-dev build pc:libcrypto
 protobuf-c-compiler build cmd:protoc-c
 libprotobuf-c-dev build pc:libprotobuf-c
 libmnl-dev build pc:libmnl
+libnghttp2-dev build pc:libnghttp2
 libturbojpeg0-dev build pc:libturbojpeg
 libsqlite3-dev build pc:sqlite3
 libelf-dev build pc:libelf
@@ -44,6 +45,9 @@ iptables netfilter-rules cmd:iptables-restore
 shellcheck tests cmd:shellcheck
 pyflakes3 tests cmd:pyflakes3
 wrk tests cmd:wrk
+nghttp2-client tests cmd:nghttp
+python3-grpcio tests py:grpc
+python3-grpc-tools tests py:grpc_tools
 LIST
 }
 
@@ -154,23 +158,23 @@ hint() {
 	case " $ID ${ID_LIKE-} " in
 	*' fedora '* | *' rhel '* | *' centos '*)
 		echo "  ${sudo}dnf install gcc glibc-devel pkgconf jansson-devel openssl-devel protobuf-c-devel" \
-			"protobuf-c-compiler libmnl-devel turbojpeg-devel sqlite-devel elfutils-libelf-devel" \
+			"protobuf-c-compiler libmnl-devel libnghttp2-devel turbojpeg-devel sqlite-devel elfutils-libelf-devel" \
 			"systemtap-sdt-devel zlib-devel libbpf-devel clang bpftool nginx nginx-mod-http-lua" \
 			"python3 python3-numpy python3-scipy python3-matplotlib python3-jsonschema" \
-			"libcmocka-devel curl procps-ng iproute ShellCheck python3-pyflakes wrk"
+			"libcmocka-devel curl procps-ng iproute ShellCheck python3-pyflakes wrk nghttp2 python3-grpcio python3-grpcio-tools"
 		;;
 	*' arch '*)
-		echo "  ${sudo}pacman -S --needed base-devel jansson openssl protobuf-c libmnl libjpeg-turbo sqlite" \
+		echo "  ${sudo}pacman -S --needed base-devel jansson openssl protobuf-c libmnl libnghttp2 libjpeg-turbo sqlite" \
 			"libelf zlib libbpf clang bpf nginx nginx-mod-lua python python-numpy python-scipy" \
 			"python-matplotlib python-jsonschema cmocka curl procps-ng iproute2 shellcheck" \
-			"python-pyflakes wrk"
+			"python-pyflakes wrk nghttp2 python-grpcio python-grpcio-tools"
 		echo "  (sys/sdt.h is systemtap's, which is in the AUR)"
 		;;
 	*' alpine '*)
 		echo "  ${sudo}apk add build-base bash linux-headers pkgconf jansson-dev openssl-dev protobuf-c-dev" \
-			"protobuf-c-compiler libmnl-dev libjpeg-turbo-dev sqlite-dev elfutils-dev zlib-dev" \
+			"protobuf-c-compiler libmnl-dev nghttp2-dev libjpeg-turbo-dev sqlite-dev elfutils-dev zlib-dev" \
 			"libbpf-dev clang bpftool nginx nginx-mod-http-lua python3 py3-numpy py3-scipy" \
-			"py3-matplotlib py3-jsonschema cmocka-dev curl procps iproute2 shellcheck py3-flakes wrk"
+			"py3-matplotlib py3-jsonschema cmocka-dev curl procps iproute2 shellcheck py3-flakes wrk nghttp2 py3-grpcio py3-grpcio-tools"
 		echo "  (sys/sdt.h is SystemTap's; perhop is developed against glibc)"
 		;;
 	*' ubuntu '*)

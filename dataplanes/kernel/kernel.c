@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * kernel:knative and kernel:http: functions as HTTP/1.1 servers, hops through the kernel's TCP/IP.
- * This file puts the parts together: pods (pods.c), nginx and queue-proxy beside the functions, and
- * an HTTP engine in each of perhop's own processes (engine.c).
+ * kernel:knative, kernel:http and kernel:grpc: functions as HTTP/1.1 or gRPC servers, hops through the
+ * kernel's TCP/IP. This file puts the parts together: pods (pods.c), nginx and queue-proxy beside the
+ * functions, and an endpoint in each of perhop's own processes, for HTTP (engine.c) or gRPC (grpc.c).
  *
  *   knative   client ─> ingress (nginx) ─> broker (nginx, Lua) ⇄ [sidecar ─> function] per hop
  *   http      client ─> perhop's gateway ─> function ─> function …
+ *   grpc      likewise, by gRPC; functions can be called from outside as well
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +21,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "dataplanes/kernel/grpc.h"
 #include "dataplanes/kernel/kernel.h"
 #include "chain/netns.h"
 #include "dataplanes/kernel/nginx.h"
@@ -34,10 +36,12 @@ enum {
 static const struct option_spec kernel_options[] = {
 	{ "pods", "netns|host", "netns", "a network namespace per pod, or ports on the loopback" },
 	{ "sidecar", "auto|nginx|queue-proxy|none", "auto",
-	  "proxy before each function; auto: nginx for knative, none for http" },
+	  "proxy before each function; auto: nginx for knative, none for http and grpc" },
 	{ "handlers", "TEXT", "none",
 	  "of queue-proxy: none, all, or in this order metrics+trace+rate+timeout+breaker+log" },
 	{ "workers", "1..8", "1", "processes of each nginx" },
+	{ "expose", "yes|no", "yes",
+	  "of grpc: each function is served on a port of the host's loopback, too (perhop serve lists them)" },
 	{ NULL },
 };
 
@@ -45,12 +49,14 @@ static const struct option_spec kernel_options[] = {
 struct mode {
 	const char *name;
 	bool broker;                /* nginx ingress and broker; else perhop's gateway */
+	bool grpc;                  /* hops by gRPC; else HTTP/1.1 */
 	const char *sidecar;        /* what `auto` means */
 };
 
 static const struct mode modes[] = {
-	{ "knative", true, "nginx" },
-	{ "http", false, "none" },
+	{ "knative", true, false, "nginx" },
+	{ "http", false, false, "none" },
+	{ "grpc", false, true, "none" },
 };
 
 static const struct mode *mode_of(const struct spec *spec)
@@ -107,11 +113,14 @@ static void kernel_probe(const struct spec *spec, struct probe_report *r)
 							queue_proxy_handlers(value(spec, "handlers"))))
 		why = "handlers= needs sidecar=queue-proxy, and names joined by '+': metrics, trace, rate, "
 		      "timeout, breaker, log";
+	else if (mode_of(spec)->grpc && sidecar_of(spec) == SIDECAR_QUEUE_PROXY)
+		why = "queue-proxy speaks HTTP/1.1; before gRPC there can be sidecar=nginx";
 	else if (!own_netns(spec) && (broker || sidecar_of(spec) != SIDECAR_NONE))
-		why = "ingress, broker and sidecars need pods=netns (kernel:http,pods=host runs without)";
+		why = "ingress, broker and sidecars need pods=netns (kernel:http and kernel:grpc with pods=host run "
+		      "without)";
 	else if (own_netns(spec) && !may_make_namespaces())
 		why = "network namespaces need root (CAP_SYS_ADMIN, CAP_NET_ADMIN); "
-		      "kernel:http,pods=host runs without";
+		      "kernel:http and kernel:grpc with pods=host run without";
 	else if ((broker || nginx) && !nginx_program())
 		why = "nginx is not installed (Debian: nginx-light)";
 	else if (broker && !nginx_lua_modules())
@@ -135,6 +144,8 @@ static int kernel_setup(struct deployment *d)
 	if (!report.ok)
 		return deploy_error(d, -ENOTSUP, "%s", report.reason);
 	k->broker = mode_of(&d->spec)->broker;
+	k->grpc = mode_of(&d->spec)->grpc;
+	k->expose = k->grpc && !strcmp(value(&d->spec, "expose"), "yes");
 	k->own_netns = own_netns(&d->spec);
 	k->sidecar = sidecar_of(&d->spec);
 	k->workers = (unsigned)spec_number(&d->spec, kernel_options, "workers");
@@ -187,6 +198,7 @@ static struct nginx_launch launch_of(const struct deployment *d, enum nginx_role
 		.log_fd = k->log[1],
 		.conf = {
 			.role = role,
+			.grpc = k->grpc,
 			.dir = "/run",
 			.modules = nginx_lua_modules(),
 			.workers = k->workers,
@@ -245,6 +257,16 @@ static int start_queue_proxy(struct deployment *d, const char *name, instance_id
 	return pid < 0 ? pid : 0;
 }
 
+/* Where an nginx in `p` says that it is ready: a port that speaks HTTP/2 does not speak HTTP/1.1. */
+static struct sockaddr_in health_of(const struct kernel *k, const struct pod *p)
+{
+	struct sockaddr_in at = p->at;
+
+	if (k->grpc)
+		at.sin_port = htons(PORT_METRICS);
+	return at;
+}
+
 /* The name under which deploy lists instance `id`. */
 static const char *component_of(const struct deployment *d, instance_id id)
 {
@@ -268,6 +290,7 @@ static int kernel_started(struct deployment *d, instance_id id)
 	if (k->sidecar == SIDECAR_QUEUE_PROXY)
 		return start_queue_proxy(d, name, id);
 	l = launch_of(d, NGINX_SIDECAR, name, id, &k->pod[id]);
+	l.conf.listen_health = health_of(k, &k->pod[id]);
 	return nginx_start(d, &l);
 }
 
@@ -299,7 +322,10 @@ static int start_ingress(struct deployment *d)
 
 static int wait_for(struct deployment *d, const char *name, const struct pod *p)
 {
-	return nginx_wait(d, name, p->netns, &p->at, ((struct kernel *)d->priv)->log[0]);
+	const struct kernel *k = d->priv;
+	const struct sockaddr_in at = health_of(k, p);
+
+	return nginx_wait(d, name, p->netns, &at, k->log[0]);
 }
 
 static int kernel_opened(struct deployment *d)
@@ -327,9 +353,16 @@ static int kernel_opened(struct deployment *d)
 
 static int kernel_enter(struct deployment *d, instance_id id)
 {
-	const struct kernel *k = d->priv;
+	struct kernel *k = d->priv;
 	int netns = k->pod[id].netns;
 
+	/* While still on the host. On the host the pod's own address is the door. */
+	if (netns >= 0 && k->pod[id].door.sin_port) {
+		k->door_fd = netns_listen(-1, &k->pod[id].door, LISTEN_BACKLOG);
+		if (k->door_fd < 0)
+			return deploy_error(d, k->door_fd, "cannot listen on the host's loopback: %s",
+					    strerror(-k->door_fd));
+	}
 	if (netns >= 0 && setns(netns, CLONE_NEWNET))
 		return deploy_error(d, -errno, "cannot enter the pod's namespace: %s",
 				    strerror(errno));
@@ -356,23 +389,33 @@ static int kernel_attach(struct endpoint *ep)
 		.counters = &k->counters[ep->self],
 	};
 	struct engine *e;
+	struct grpc *g;
 	int err;
 
 	/* A pool of its own: what copies has nothing to share. */
 	err = pool_create(&ep->pool, d->config.pool_buffers, d->config.buffer_bytes, 0);
 	if (err)
 		return deploy_error(d, err, "cannot make a pool: %s", strerror(-err));
-	err = engine_open(&e, &c, ep->pool);
+	err = k->grpc ? grpc_open(&g, &c, k->door_fd, ep->pool) : engine_open(&e, &c, ep->pool);
 	if (err)
-		return deploy_error(d, err, "cannot open the HTTP endpoint: %s", strerror(-err));
-	ep->priv = e;
-	ep->poll_fd = engine_fd(e);
+		return deploy_error(d, err, "cannot open the %s endpoint: %s",
+				    k->grpc ? "gRPC" : "HTTP", strerror(-err));
+	ep->priv = k->grpc ? (void *)g : (void *)e;
+	ep->poll_fd = k->grpc ? grpc_fd(g) : engine_fd(e);
 	return 0;
+}
+
+static bool speaks_grpc(const struct endpoint *ep)
+{
+	return ((const struct kernel *)ep->deployment->priv)->grpc;
 }
 
 static void kernel_detach(struct endpoint *ep)
 {
-	engine_close(ep->priv);
+	if (speaks_grpc(ep))
+		grpc_close(ep->priv);
+	else
+		engine_close(ep->priv);
 	pool_destroy(ep->pool);
 	ep->priv = NULL;
 	ep->pool = NULL;
@@ -380,22 +423,39 @@ static void kernel_detach(struct endpoint *ep)
 
 static int kernel_send(struct endpoint *ep, instance_id to, struct message *m)
 {
-	return engine_send(ep->priv, to, m);
+	return speaks_grpc(ep) ? grpc_send(ep->priv, to, m) : engine_send(ep->priv, to, m);
 }
 
-static int kernel_recv(struct endpoint *ep, struct message **batch, int max)
+/* HTTP/1.1 has been sent already: each message on a connection of its own. */
+static int kernel_flush(struct endpoint *ep)
 {
-	return engine_recv(ep->priv, batch, max, 0);
+	return speaks_grpc(ep) ? grpc_flush(ep->priv) : 0;
 }
 
 static int kernel_recv_wait(struct endpoint *ep, struct message **batch, int max, int64_t timeout_ns)
 {
-	return engine_recv(ep->priv, batch, max, timeout_ns);
+	return speaks_grpc(ep) ? grpc_recv(ep->priv, batch, max, timeout_ns) :
+				 engine_recv(ep->priv, batch, max, timeout_ns);
+}
+
+static int kernel_recv(struct endpoint *ep, struct message **batch, int max)
+{
+	return kernel_recv_wait(ep, batch, max, 0);
 }
 
 static bool kernel_arm(struct endpoint *ep)
 {
-	return engine_pending(ep->priv);
+	return speaks_grpc(ep) ? grpc_pending(ep->priv) : engine_pending(ep->priv);
+}
+
+static int kernel_address(const struct deployment *d, instance_id id, struct sockaddr_in *at)
+{
+	const struct kernel *k = d->priv;
+
+	if (id == GATEWAY || !k->pod[id].door.sin_port)
+		return -ENOENT;
+	*at = k->pod[id].door;
+	return 0;
 }
 
 static void add(json_t *o, const char *name, _Atomic uint64_t *counter)
@@ -426,14 +486,14 @@ static void kernel_metrics(struct deployment *d, void *report)
 		add(o, "aborted", &c->aborted);
 		json_object_set_new(all, id == GATEWAY ? "gateway" : component_of(d, id), o);
 	}
-	json_object_set_new(report, "http", all);
+	json_object_set_new(report, k->grpc ? "grpc" : "http", all);
 }
 
 const struct dataplane_ops dataplane_kernel = {
 	.version = DATAPLANE_VERSION,
 	.name = "kernel",
-	.summary = "HTTP/1.1 over the kernel's TCP/IP: Knative's pipeline, or function to function",
-	.modes = "knative|http",
+	.summary = "the kernel's TCP/IP: Knative's pipeline, or function to function by HTTP/1.1 or gRPC",
+	.modes = "knative|http|grpc",
 	.flags = DP_NEEDS_ROOT | DP_OWN_INGRESS,
 	.flags_of = kernel_flags,
 	.options = kernel_options,
@@ -444,10 +504,12 @@ const struct dataplane_ops dataplane_kernel = {
 	.enter = kernel_enter,
 	.attach = kernel_attach,
 	.send = kernel_send,
+	.flush = kernel_flush,
 	.recv = kernel_recv,
 	.recv_wait = kernel_recv_wait,
 	.arm = kernel_arm,
 	.detach = kernel_detach,
 	.teardown = kernel_teardown,
+	.address = kernel_address,
 	.metrics = kernel_metrics,
 };

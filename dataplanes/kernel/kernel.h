@@ -17,7 +17,7 @@ enum {
 	PORT_POD = 8080,            /* of a pod, whoever answers there */
 	PORT_FUNCTION = 8081,       /* of a function behind a sidecar, on its pod's loopback */
 	PORT_CALLS = 8081,          /* of the broker: calls between functions */
-	PORT_METRICS = 9090,        /* of queue-proxy */
+	PORT_METRICS = 9090,        /* of queue-proxy; and of nginx before gRPC: health */
 };
 
 enum sidecar { SIDECAR_NONE, SIDECAR_NGINX, SIDECAR_QUEUE_PROXY };
@@ -26,13 +26,17 @@ struct pod {
 	int netns;                  /* network namespace; -1: the host's, or no such pod */
 	int reserved_fd;            /* on the host: bound, so that nobody else gets the port; -1 */
 	struct sockaddr_in at;      /* where others reach it */
+	struct sockaddr_in door;    /* where clients on the host reach its function; no port: nowhere */
 	struct sockaddr_in serve;   /* where its function listens: `at`, or behind the sidecar */
 	bool sidecar;               /* has been started */
 };
 
 struct kernel {
 	bool broker;                /* hops go through it (knative), or directly (http) */
+	bool grpc;                  /* hops are calls of gRPC */
 	bool own_netns;             /* a network namespace per pod */
+	bool expose;                /* functions are served on the host's loopback as well */
+	int door_fd;                /* an instance's, in its process: listens there; -1 */
 	enum sidecar sidecar;
 	unsigned workers;           /* of each nginx */
 	int node_netns;             /* holds the bridge; -1 */

@@ -19,6 +19,9 @@ static const char broker_text[] =
 static const char sidecar_text[] =
 #include "dataplanes/kernel/sidecar.conf.h"
 ;
+static const char sidecar_grpc_text[] =
+#include "dataplanes/kernel/sidecar-grpc.conf.h"
+;
 static const char broker_lua[] =
 #include "dataplanes/kernel/broker.lua.h"
 ;
@@ -111,7 +114,7 @@ static void put_role(FILE *out, const struct nginx_conf *c)
 		[NGINX_SIDECAR] = sidecar_text,
 	};
 
-	fill(out, text[c->role], c);
+	fill(out, c->role == NGINX_SIDECAR && c->grpc ? sidecar_grpc_text : text[c->role], c);
 }
 
 /*
@@ -154,6 +157,11 @@ static void put_listen_calls(FILE *out, const struct nginx_conf *c)
 	put_address(out, c->listen_calls);
 }
 
+static void put_listen_health(FILE *out, const struct nginx_conf *c)
+{
+	put_address(out, c->listen_health);
+}
+
 static void put_upstream(FILE *out, const struct nginx_conf *c)
 {
 	put_address(out, c->upstream);
@@ -168,6 +176,7 @@ static const struct {
 	{ "CALLS", put_calls },
 	{ "DIR", put_dir },
 	{ "FUNCTION", put_upstream },
+	{ "HEALTH", put_listen_health },
 	{ "HOPS", put_hops },
 	{ "LISTEN", put_listen },
 	{ "LISTEN_CALLS", put_listen_calls },

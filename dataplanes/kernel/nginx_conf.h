@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The texts that an nginx of a deployment runs on, rendered from the templates in this folder:
- * nginx.conf around ingress.conf, broker.conf or sidecar.conf; broker.lua; and the broker's routes.
+ * nginx.conf around ingress.conf, broker.conf, sidecar.conf or sidecar-grpc.conf; broker.lua; and the broker's routes.
  */
 #ifndef PERHOP_KERNEL_NGINX_CONF_H
 #define PERHOP_KERNEL_NGINX_CONF_H
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "chain/route.h"
@@ -16,6 +17,7 @@ enum nginx_role { NGINX_INGRESS, NGINX_BROKER, NGINX_SIDECAR };
 
 struct nginx_conf {
 	enum nginx_role role;
+	bool grpc;                          /* sidecar: before a function that speaks gRPC */
 	const char *dir;                    /* where its files lie: a private tmpfs */
 	const char *modules;                /* folder of ngx_http_lua_module.so; broker only */
 	unsigned workers;
@@ -23,6 +25,7 @@ struct nginx_conf {
 	uint64_t timeout_ns;                /* 0: for ever (as nginx understands it: a day) */
 	struct sockaddr_in listen;
 	struct sockaddr_in listen_calls;    /* broker: for calls between functions */
+	struct sockaddr_in listen_health;   /* sidecar before gRPC: for /_perhop/health */
 	struct sockaddr_in upstream;        /* ingress: the broker; sidecar: the function */
 	const struct application *app;      /* broker */
 	const struct board *board;          /* broker: instances of each function */

@@ -42,6 +42,26 @@ static bool has_function(unsigned i)
 	return i != POD_INGRESS && i != POD_BROKER;
 }
 
+/*
+ * A port on the host's loopback. It is bound here, not listening, so that it is known to all and taken by
+ * nobody else; the function's own socket may bind it again (SO_REUSEADDR) and is the one that listens:
+ * when its process dies, clients are refused at once.
+ */
+static int reserve_port(struct pod *p, struct sockaddr_in *at)
+{
+	socklen_t length = sizeof(*at);
+	int one = 1;
+
+	*at = address(INADDR_LOOPBACK, 0);
+	p->reserved_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (p->reserved_fd < 0 ||
+	    setsockopt(p->reserved_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
+	    bind(p->reserved_fd, (struct sockaddr *)at, sizeof(*at)) ||
+	    getsockname(p->reserved_fd, (struct sockaddr *)at, &length))
+		return -errno;
+	return 0;
+}
+
 static int make_netns_pod(struct deployment *d, struct kernel *k, unsigned i)
 {
 	struct pod *p = &k->pod[i];
@@ -63,6 +83,11 @@ static int make_netns_pod(struct deployment *d, struct kernel *k, unsigned i)
 	if (p->netns < 0)
 		return deploy_error(d, p->netns, "cannot make a network namespace: %s",
 				    strerror(-p->netns));
+	if (has_function(i) && k->expose) {
+		err = reserve_port(p, &p->door);
+		if (err)
+			return deploy_error(d, err, "cannot reserve a port: %s", strerror(-err));
+	}
 	snprintf(port, sizeof(port), "pod%u", i);
 	err = d->network.client_node ?
 		      network_pod(&d->network, port, p->netns, p->at.sin_addr) :
@@ -70,31 +95,23 @@ static int make_netns_pod(struct deployment *d, struct kernel *k, unsigned i)
 	return err ? deploy_error(d, err, "cannot connect a pod to the node: %s", strerror(-err)) : 0;
 }
 
-/*
- * On the host a pod is a port on the loopback. It is bound here, not listening, so that it is known
- * to all and taken by nobody else; the function's own socket may bind it again (SO_REUSEADDR) and is
- * the one that listens: when its process dies, clients are refused at once.
- */
+/* On the host a pod is a port on the loopback. */
 static int make_host_pod(struct deployment *d, struct kernel *k, unsigned i)
 {
 	struct pod *p = &k->pod[i];
-	socklen_t length = sizeof(p->at);
-	int one = 1;
+	int err = reserve_port(p, &p->at);
 
-	p->at = address(INADDR_LOOPBACK, 0);
-	p->reserved_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (p->reserved_fd < 0 ||
-	    setsockopt(p->reserved_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
-	    bind(p->reserved_fd, (struct sockaddr *)&p->at, sizeof(p->at)) ||
-	    getsockname(p->reserved_fd, (struct sockaddr *)&p->at, &length))
-		return deploy_error(d, -errno, "cannot reserve a port: %s", strerror(errno));
+	if (err)
+		return deploy_error(d, err, "cannot reserve a port: %s", strerror(-err));
 	p->serve = p->at;
+	if (k->expose)
+		p->door = p->at;
 	return 0;
 }
 
 void pods_init(struct kernel *k)
 {
-	k->node_netns = k->log[0] = k->log[1] = -1;
+	k->node_netns = k->log[0] = k->log[1] = k->door_fd = -1;
 	for (unsigned i = 0; i < POD_MAX; i++)
 		k->pod[i].netns = k->pod[i].reserved_fd = -1;
 }

@@ -163,36 +163,37 @@ static ssize_t response_head(char *out, size_t room, const struct message *m, co
 					keep_alive);
 }
 
-/* HTTP inside HTTP: a whole request or response as the body of another message. */
-static ssize_t wrap(struct wire *w, const struct message *m)
+/* HTTP inside another protocol: a whole request or response as the body of a message. */
+static ssize_t wrap(const struct message *m, char *out, size_t room)
 {
 	struct slice body;
 	ssize_t n;
 
-	n = m->type == TYPE_HTTP_REQUEST ? client_head(w->body, w->body_max, m, "", &body) :
-					   response_head(w->body, w->body_max, m, "", true, &body);
+	n = m->type == TYPE_HTTP_REQUEST ? client_head(out, room, m, "", &body) :
+					   response_head(out, room, m, "", true, &body);
 	if (n < 0)
 		return n;
-	if (body.length > w->body_max - (size_t)n)
+	if (body.length > room - (size_t)n)
 		return -EMSGSIZE;
-	memcpy(w->body + n, body.at, body.length);
+	memcpy(out + n, body.at, body.length);
 	if (body.length)
 		PERHOP_COPY(body.length);
 	return n + (ssize_t)body.length;
 }
 
-static ssize_t encode_payload(struct wire *w, const struct message *m)
+ssize_t wire_encode_payload(const struct application *app, const struct message *m, void *out,
+			    size_t room)
 {
 	if (m->type == TYPE_HTTP_REQUEST || m->type == TYPE_HTTP_RESPONSE)
-		return wrap(w, m);
-	return codec_encode(w->app->codec, m->type, m->arena, m->length, w->body, w->body_max);
+		return wrap(m, out, room);
+	return codec_encode(app->codec, m->type, m->arena, m->length, out, room);
 }
 
 /* An X-Perhop message: POST, or a response that a broker or caller reads. */
 static ssize_t typed_head(struct wire *w, const struct message *m, enum wire_form form,
 			  const struct fields *f, bool keep_alive, struct slice *body)
 {
-	ssize_t n = encode_payload(w, m);
+	ssize_t n = wire_encode_payload(w->app, m, w->body, w->body_max);
 	const char *target;
 
 	if (n < 0)
@@ -324,21 +325,25 @@ static ssize_t unwrap(uint16_t type, const char *in, size_t length, void *out, s
 		http_response_build(out, room, &h, in - n, in, length);
 }
 
-static int decode_payload(const struct wire *w, const struct stream *s, struct message *m, long type)
+int wire_decode_payload(const struct application *app, uint16_t type, const void *in, size_t length,
+			struct message *m)
 {
-	const char *in = stream_body(s);
 	ssize_t n;
 
 	if (type == TYPE_HTTP_REQUEST || type == TYPE_HTTP_RESPONSE)
-		n = unwrap((uint16_t)type, in, s->body, message_payload(m), message_room(m));
+		n = unwrap(type, in, length, message_payload(m), message_room(m));
 	else
-		n = codec_decode(w->app->codec, (uint16_t)type, in, s->body, message_payload(m),
-				 message_room(m));
+		n = codec_decode(app->codec, type, in, length, message_payload(m), message_room(m));
 	if (n < 0)
 		return n == -EMSGSIZE ? -413 : -400;
-	m->type = (uint16_t)type;
+	m->type = type;
 	m->length = (uint32_t)n;
 	return 0;
+}
+
+static int decode_payload(const struct wire *w, const struct stream *s, struct message *m, long type)
+{
+	return wire_decode_payload(w->app, (uint16_t)type, stream_body(s), s->body, m);
 }
 
 /* The chain whose path is the longest prefix of `path`, by whole segments, as the gateway chooses. */

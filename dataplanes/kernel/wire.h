@@ -62,6 +62,16 @@ void wire_refuse(struct wire *w, unsigned status, const char *reason, bool keep_
  */
 int wire_decode(const struct wire *w, const struct stream *s, struct message *m);
 
+/*
+ * The payload alone, for kernel:grpc: `m`'s at `out`, bytes or -EMSGSIZE, -EINVAL; and `length` bytes of
+ * `type` over the payload of `m`, setting type and length: 0, -413 or -400. HTTP requests and responses
+ * are HTTP messages, everything else is the codec's.
+ */
+ssize_t wire_encode_payload(const struct application *app, const struct message *m, void *out,
+			    size_t room);
+int wire_decode_payload(const struct application *app, uint16_t type, const void *in, size_t length,
+			struct message *m);
+
 /* Make `m` say why there is no answer: status and TYPE_REASON. */
 void wire_reason(struct message *m, uint16_t status, const char *reason);
 

@@ -40,6 +40,30 @@ static const struct chain chains[] = {
 	[CH6_SET_CURRENCY] = { "ch6-set-currency", "/setCurrency", head, 1 },
 };
 
+/* The calls by the names that the public application's protocol gives them (boutique.proto). */
+static const struct service_method methods[] = {
+	{ "/hipstershop.CartService/AddItem", CART, TYPE_ADD_ITEM, TYPE_EMPTY },
+	{ "/hipstershop.CartService/GetCart", CART, TYPE_GET_CART, TYPE_CART },
+	{ "/hipstershop.CartService/EmptyCart", CART, TYPE_EMPTY_CART, TYPE_EMPTY },
+	{ "/hipstershop.RecommendationService/ListRecommendations", RECOMMENDATION, TYPE_SUGGEST,
+	  TYPE_SUGGESTIONS },
+	{ "/hipstershop.ProductCatalogService/ListProducts", CATALOG, TYPE_EMPTY,
+	  TYPE_PRODUCT_LIST },
+	{ "/hipstershop.ProductCatalogService/GetProduct", CATALOG, TYPE_PRODUCT_REQUEST,
+	  TYPE_PRODUCT },
+	{ "/hipstershop.ProductCatalogService/SearchProducts", CATALOG, TYPE_SEARCH,
+	  TYPE_SEARCH_RESULTS },
+	{ "/hipstershop.ShippingService/GetQuote", SHIPPING, TYPE_QUOTE_REQUEST, TYPE_QUOTE },
+	{ "/hipstershop.ShippingService/ShipOrder", SHIPPING, TYPE_SHIP_REQUEST, TYPE_TRACKING },
+	{ "/hipstershop.CurrencyService/GetSupportedCurrencies", CURRENCY, TYPE_EMPTY,
+	  TYPE_CURRENCIES },
+	{ "/hipstershop.CurrencyService/Convert", CURRENCY, TYPE_CONVERSION, TYPE_MONEY },
+	{ "/hipstershop.PaymentService/Charge", PAYMENT, TYPE_CHARGE, TYPE_TRANSACTION },
+	{ "/hipstershop.EmailService/SendOrderConfirmation", EMAIL, TYPE_CONFIRMATION, TYPE_EMPTY },
+	{ "/hipstershop.CheckoutService/PlaceOrder", CHECKOUT, TYPE_PLACE_ORDER, TYPE_ORDER_PLACED },
+	{ "/hipstershop.AdService/GetAds", AD, TYPE_AD_REQUEST, TYPE_ADS },
+};
+
 static const struct option_spec options[] = {
 	{ "redirects", "follow|ignore", "follow",
 	  "users follow redirects, each a request of its own; ignore: 1.21 requests per think "
@@ -58,6 +82,8 @@ static int configure(struct application *app, char *why, size_t why_bytes)
 		app->n_functions = BOUTIQUE_FUNCTIONS;
 		app->chains = chains;
 		app->n_chains = sizeof(chains) / sizeof(chains[0]);
+		app->methods = methods;
+		app->n_methods = sizeof(methods) / sizeof(methods[0]);
 		app->users = strcmp(spec_value(&app->spec, options, "redirects"), "ignore")
 				     ? &boutique_users : &boutique_users_no_follow;
 		return 0;
