@@ -272,13 +272,25 @@ reproduce: all ## run the experiments, draw figures, judge: PROFILE=smoke|quick|
 	@$(PYTHON) scripts/reproduce.py --profile $(PROFILE) --seed $(SEED) --program $(PERHOP) \
 		$(if $(ONLY),--only $(ONLY)) $(if $(RESUME),--resume $(RESUME))
 
+COMPARED := results/runs/compare.jsonl
+
 .PHONY: compare
 compare: all ## run two dataplanes interleaved and compare: A=skmsg B=kernel:http W=boutique [C=1,32] [REPS=5] [T=2]
 	@test -n "$(A)" -a -n "$(SECOND)" -a -n "$(W)$(RECORDS)" || \
 		{ echo 'usage: make compare A=skmsg B=kernel:http W=boutique [C=1,8,32] [REPS=5] [T=SECONDS]'; \
 		  echo '       make compare A=skmsg B=kernel:http RECORDS=results/runs/.../records.jsonl'; exit 2; }
-	@$(PYTHON) scripts/compare.py $(RECORDS) --a '$(A)' --b '$(SECOND)' --program $(PERHOP) $(if $(W),--workload '$(W)') \
-		$(if $(C),--connections '$(C)') $(if $(REPS),--reps $(REPS)) $(if $(T),--duration $(T))
+ifeq ($(RECORDS),)
+	@mkdir -p $(dir $(COMPARED)) && $(PERHOP) compare '$(A)' '$(SECOND)' -w '$(W)' $(if $(C),-c $(C)) \
+		$(if $(REPS),--reps $(REPS)) $(if $(T),-t $(T)) --seed $(SEED) --json >$(COMPARED)
+	@echo
+endif
+	@$(PYTHON) scripts/compare.py $(or $(RECORDS),$(COMPARED)) --a '$(A)' --b '$(SECOND)'
+	$(if $(RECORDS),,@echo 'records: $(COMPARED)')
+
+.PHONY: headline
+headline: ## README's head from a run: RUN=results/runs/DIR
+	@test -n "$(RUN)" || { echo 'usage: make headline RUN=results/runs/DIR'; exit 2; }
+	@$(PYTHON) scripts/headline.py '$(RUN)'
 
 .PHONY: bench
 bench: all ## our load generator beside wrk, on this machine

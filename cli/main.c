@@ -13,6 +13,7 @@ static const struct command commands[] = {
 	{ "floor", "measure what this machine charges for a hop, and perhop on top of it", floor_main },
 	{ "surface", "measure chains without a client: mechanism x waiting x placement x load", surface_main },
 	{ "run", "measure: deploy, load, and report one record per run", run_main },
+	{ "compare", "run dataplanes in turns, with a live table of ratios and intervals", compare_main },
 	{ "serve", "keep a workload up on a dataplane, for curl, wrk, Locust or a browser", serve_main },
 	{ "verify", "check that all dataplanes give the same answers to the same requests", verify_main },
 	{ "audit", "count copies, switches, interrupts, protocol and serialization per request", audit_main },

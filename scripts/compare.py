@@ -1,23 +1,18 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Compare two backends: medians, ratios with 99 % intervals, and what to make of them.
 
-    compare.py --a skmsg --b kernel:http --workload boutique [--connections 32] [--reps 5]
-        runs both now, interleaved, and keeps the records
     compare.py records.jsonl --a skmsg --b kernel:knative [--point c32]
-        compares runs that are there
+
+The records are a run's of make reproduce, or those of `perhop compare --json`, which runs dataplanes in turns and shows
+the ratios while it does; `make compare` does both.
 """
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
-from pathlib import Path
 from typing import Any, Mapping, Sequence
 
 import records as rec
-from experiment import ConfError, Experiment, make_plan
-from progress import duration
-from runner import Progress, Runner, Stopped, availability, digest, open_folder
 from stats import dig, mann_whitney, median_interval, ratio_interval
 from tables import Table
 from verdicts import number
@@ -97,86 +92,16 @@ def _median(values: Sequence[float]) -> str:
     return f"{number(e.value)} (n = {e.n})"
 
 
-class Live:
-    """Prints each run as it ends, and the ratio of medians so far: the runner's progress."""
-
-    def __init__(self, names: Mapping[str, str], path: Path) -> None:
-        self.names, self.path, self.seen = names, path, 0
-        print(f"{'':4}{'dataplane':<32}{'RPS':>10}{'p50 ms':>10}{'p99 ms':>10}{'CCR µs':>10}", flush=True)
-
-    def __call__(self, progress: Progress) -> None:
-        rows = rec.load(self.path).records if self.path.exists() else []
-        for row in rows[self.seen:]:
-            cell = rec.cell_of(row)
-            values = [dig(row, key) for key in ("rps", "response_us.p50", "response_us.p99", "ccr_us")]
-            cells = "".join(f"{'–' if v is None else number(v * f):>10}" for v, f in zip(values, (1, 1e-3, 1e-3, 1)))
-            left = f"   {duration(progress.left_s)} left" if progress.now else ""
-            print(f"{row['rep'] + 1:<4}{self.names[cell[1]]:<32}{cells}"
-                  + ("" if row["valid"] else f"   {row['skipped'] or '; '.join(row['invalid_reasons'])}") + left, flush=True)
-        self.seen = len(rows)
-
-
-def measure(args: argparse.Namespace) -> Path:
-    """Run both backends now, interleaved. The file of records; Stopped when it cannot."""
-    program = Path(args.program)
-    if not program.is_file():
-        raise Stopped(f"there is no {program}: run `make` first")
-    names = {"a": args.a, "b": args.b}
-    points = {f"c{c}": {"users": c} for c in args.connections.replace(",", " ").split()}
-    profile = {"duration_s": args.duration, "warmup_s": args.warmup, "reps": args.reps}
-    experiment = Experiment(Path("compare"), "", (), args.workload, "b", next(iter(points), ""),
-                            {k: {"dataplane": spec} for k, spec in names.items()}, points, {"compare": profile}, {})
-    plan = make_plan([experiment], "compare", args.seed, digest(program))
-    unavailable = availability(program, set(names.values()))
-    for spec in sorted(unavailable):
-        raise Stopped(f"{spec} cannot run here: {unavailable[spec]}")
-    folder, _ = open_folder(Path(args.runs), plan, "no")
-    runner = Runner(plan, folder, program, lambda p: None)
-    print(f"{len(plan.cells)} runs, about {duration(runner.expected_s(plan.cells))}; records in {runner.records}")
-    runner.show = Live(names, runner.records)
-    runner.run()
-    print()
-    return runner.records
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit 0, 2 when there is nothing to compare, 130 when interrupted."""
-    parser = argparse.ArgumentParser(description="Compare two backends: medians, ratios of means with 99 % "
-                                     "intervals (studentized bootstrap, seeded), Mann-Whitney p. Without files of "
-                                     "records, both are run now, interleaved.")
-    parser.add_argument("records", nargs="*", help="files of records (.jsonl)")
+    """Exit 0, or 2 when there is nothing to compare."""
+    parser = argparse.ArgumentParser(description="Compare two backends from records: medians, ratios of means with 99 % "
+                                     "intervals (studentized bootstrap, seeded), Mann-Whitney p.")
+    parser.add_argument("records", nargs="+", help="files of records (.jsonl), of make reproduce or perhop compare --json")
     parser.add_argument("--a", required=True, help="a dataplane (skmsg, kernel:knative,sidecar=nginx) or system")
     parser.add_argument("--b", required=True, help="the same")
     parser.add_argument("--point", help="only this load point of an experiment, e.g. c32")
     parser.add_argument("--format", choices=("markdown", "latex"), default="markdown")
-    live = parser.add_argument_group("running now")
-    live.add_argument("--workload", help="e.g. boutique, or echo,length=3")
-    live.add_argument("--connections", default="32", help="closed-loop connections, e.g. 1,8,32 (default 32)")
-    live.add_argument("--reps", default="5", help="repetitions of each (default 5)")
-    live.add_argument("--duration", default="2", help="seconds that each run measures (default 2)")
-    live.add_argument("--warmup", default="0.5", help="seconds of load before (default 0.5)")
-    live.add_argument("--seed", type=int, default=1, help="of the order and of the load (default 1)")
-    live.add_argument("--program", default=str(rec.ROOT / "build" / "perhop"), help="the perhop to run")
-    live.add_argument("--runs", default=str(rec.ROOT / "results" / "runs"), help="where records are kept")
-    args = parser.parse_args(argv)
-    try:
-        if args.records:
-            return from_files(args)
-        if not args.workload:
-            parser.error("--workload is missing (or a file of records)")
-        # Like Ctrl-C: stop the run that is under way.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        rows = [r for r in rec.load(measure(args)).records if r["valid"]]
-    except (Stopped, ConfError, OSError) as error:
-        print(f"compare: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("compare: interrupted", file=sys.stderr)
-        return 130
-    sides: list[dict[tuple[Any, ...], list[rec.Record]]] = [{}, {}]
-    for row in rows:
-        sides["ab".index(rec.cell_of(row)[1])].setdefault(load_point(row), []).append(row)
-    return show(sides, args)
+    return from_files(parser.parse_args(argv))
 
 
 def from_files(args: argparse.Namespace) -> int:

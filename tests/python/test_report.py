@@ -18,6 +18,7 @@ import numpy as np
 import agree
 import browser
 import compare
+import headline
 import records as rec
 import reproduce
 import runner
@@ -31,7 +32,6 @@ from verdicts import (INCONSISTENT, KINDS, NOT_APPLICABLE, NOT_REPRODUCED, REPRO
                       published, reference, with_half)
 
 FIGURES = synthetic.ROOT / "paper-figs"
-FAKE = Path(__file__).resolve().parent / "fake_perhop.py"
 BOUTIQUE = FIGURES / "fig08-09-boutique"
 
 
@@ -435,15 +435,47 @@ class Comparing(Temporary):
             self.assertEqual(compare.main([str(path), "--a", "skmsg", "--b", "dpdk"]), 2)
         self.assertIn("dpdk", err.getvalue())
 
-    def test_two_backends_are_run_interleaved_and_compared(self) -> None:
-        out = io.StringIO()
-        with contextlib.redirect_stdout(out), mock.patch("runner.wait_for_quiet", lambda limit: 0.0):
-            status = compare.main(["--a", "skmsg", "--b", "null", "--workload", "boutique", "--reps", "2",
-                                   "--connections", "1,8", "--program", str(FAKE), "--runs", str(self.base)])
-        self.assertEqual(status, 0)
-        self.assertEqual(out.getvalue().count("| RPS |"), 2)
-        self.assertEqual([r for r, _ in re.findall(r"^([12]) +(null|skmsg) ", out.getvalue(), re.M)],
-                         ["1"] * 4 + ["2"] * 4)
+
+class Headline(Temporary):
+    def run_folder(self) -> Path:
+        rows = synthetic.experiment_records(3, points=("c32",), samples=100)
+        counts = {q: {"total": {"mean": 9.04}, "within": {"mean": 0.0}} for q, _ in headline.COUNTS}
+        for system in ("knative", "skmsg"):
+            rows.append({**runner.output_base(read(FIGURES / "table1-2-audit").cells("smoke")[0], 1), "valid": True,
+                         "label": f"table1-2-audit/{system}/isolated/0", "output": [{"counts": counts}], "elapsed_s": 1.0})
+        folder = make_run(self.base / "run", rows, fast=True).parent
+        picture = folder / headline.PICTURE
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        picture.write_bytes(b"png")
+        return folder
+
+    def test_the_readmes_head_is_written_from_a_run_and_twice_the_same(self) -> None:
+        readme = self.base / "README.md"
+        readme.write_text("before\n<!-- headline: old -->\nold\n<!-- /headline -->\nafter\n")
+        folder = self.run_folder()
+        texts = []
+        for _ in range(2):
+            with contextlib.redirect_stdout(io.StringIO()):
+                self.assertEqual(headline.main([str(folder), "--readme", str(readme)]), 0)
+            texts.append(readme.read_text())
+        self.assertEqual(*texts)
+        self.assertTrue(texts[0].startswith("before\n<!-- headline") and texts[0].endswith("<!-- /headline -->\nafter\n"))
+        for word in ("| `skmsg`: shared memory", "| Knative-like, published | 15 | 15 | 25 | 12 |", "| 9.04 |", "Of the 210 numbers",
+                     "synthetic CPU"):
+            self.assertIn(word, texts[0])
+        self.assertNotIn("old", texts[0])
+
+    def test_a_run_without_the_numbers_leaves_the_readme_alone(self) -> None:
+        readme = self.base / "README.md"
+        readme.write_text("<!-- headline -->\n<!-- /headline -->\n")
+        folder = make_run(self.base / "bare", synthetic.experiment_records(1, points=("c1",), samples=50), fast=True).parent
+        with contextlib.redirect_stderr(io.StringIO()) as err:
+            self.assertEqual(headline.main([str(folder), "--readme", str(readme)]), 2)
+        self.assertIn("no valid runs", err.getvalue())
+        self.assertEqual(readme.read_text(), "<!-- headline -->\n<!-- /headline -->\n")
+
+    def test_the_readme_has_its_marks(self) -> None:
+        self.assertEqual(len(headline.MARKS.findall((synthetic.ROOT / "README.md").read_text())), 1)
 
 
 @unittest.skipUnless(browser.PROGRAM, "no Chromium here")
