@@ -65,8 +65,19 @@ TEXTH   := $(TEXT:%=$(B)/%.h)
 OBJ     := $(SRC:%.c=$(B)/%.o) $(PBC:.c=.o) $(B)/dataplanes/sure/unikernel/image.o
 UNITBIN := $(UNIT:%.c=$(B)/%)
 
+# Protocol adapters: shared objects that the gateway loads, one per chain/adapters/X.c; X_*.c are its parts.
+ADAPTERS := mqtt coap
+ADAPTER_PARTS := $(foreach a,$(ADAPTERS),$(patsubst %.c,$(B)/%.o,$(wildcard chain/adapters/$(a)_*.c)))
+ADAPTERSO := $(ADAPTERS:%=$(B)/adapters/%.so)
+
 .PHONY: all
-all: $(PERHOP)
+all: $(PERHOP) $(ADAPTERSO)
+
+$(B)/chain/adapters/%.o: CFLAGS += -fPIC
+
+$(B)/adapters/%.so: $(B)/chain/adapters/%.o $(ADAPTER_PARTS)
+	$(call say,SO,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) $(LDFLAGS) -shared -o $@ $(filter $(B)/chain/adapters/$*.o $(B)/chain/adapters/$*_%,$^)
 
 $(PERHOP): $(CLI:%.c=$(B)/%.o) $(LIB)
 	$(call say,LD,$@)
@@ -237,7 +248,8 @@ FUZZSAN := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sani
 FUZZOBJ := $(patsubst %.c,$(B)/fuzz/%.o,$(wildcard chain/http*.c) chain/gateway_front.c \
 	chain/gateway_in.c chain/gateway_out.c chain/message.c chain/pool.c tests/fuzz/standalone.c \
 	workloads/parking/recognise.c workloads/parking/font.c workloads/parking/sighting.c \
-	workloads/motion/event.c)
+	workloads/motion/event.c chain/topic.c $(addprefix chain/gateway_,ports.c session.c event.c datagram.c load.c) \
+	$(wildcard chain/adapters/*_*.c))
 FUZZOBJ += $(B)/workloads/parking/parking.pb-c.o $(B)/workloads/motion/motion.pb-c.o
 
 $(B)/fuzz/%.o: %.c | $(PBC)
@@ -247,7 +259,7 @@ $(B)/fuzz/%.o: %.c | $(PBC)
 $(B)/tests/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZOBJ)
 	$(call say,FUZZ,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) $(FUZZSAN) $(DEPFLAGS) -o $@ $< $(FUZZOBJ) $(LDFLAGS) \
-		-lturbojpeg -lprotobuf-c -ljansson
+		-lturbojpeg -lprotobuf-c -ljansson -ldl
 
 # The hostile functions as the only program of a virtual machine with protection keys. Not on a machine
 # without a static libc: the test is then skipped.
@@ -348,6 +360,12 @@ help: ## this list
 
 # The command's own tests link its objects, without main.
 $(B)/tests/unit/test_cli_%: tests/unit/test_cli_%.c $(filter-out $(B)/cli/main.o,$(CLI:%.c=$(B)/%.o)) $(LIB)
+	$(call say,TEST,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) $(DEPFLAGS) -o $@ $(filter %.c %.o,$^) $(LDFLAGS) \
+		-Wl,--whole-archive $(LIB) -Wl,--no-whole-archive -lcmocka $(LDLIBS)
+
+# Adapters' parsers and the gateway's ports are tested without loading anything.
+$(B)/tests/unit/test_ports_%: tests/unit/test_ports_%.c $(ADAPTER_PARTS) $(LIB)
 	$(call say,TEST,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) $(DEPFLAGS) -o $@ $(filter %.c %.o,$^) $(LDFLAGS) \
 		-Wl,--whole-archive $(LIB) -Wl,--no-whole-archive -lcmocka $(LDLIBS)

@@ -27,6 +27,7 @@
 
 #include "chain/clock.h"
 #include "chain/deploy.h"
+#include "chain/deploy_adapters.h"
 #include "chain/gateway.h"
 #include "chain/netns.h"
 #include "chain/runtime.h"
@@ -155,6 +156,13 @@ static void place(const struct deployment *d, instance_id id, pid_t supervisor)
 	sched_setaffinity(0, sizeof(set), &set);
 }
 
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
 /* In the child: nothing of the supervisor's terminal, signals or life outlives it. */
 static void settle(struct deployment *d, const char *name, instance_id id, pid_t supervisor)
 {
@@ -176,6 +184,8 @@ static void settle(struct deployment *d, const char *name, instance_id id, pid_t
 		close(d->pidns_fd);
 	if (d->home_pidns_fd >= 0)
 		close(d->home_pidns_fd);
+	if (id != GATEWAY)
+		deploy_close_adapters(d);
 	place(d, id, supervisor);
 }
 
@@ -262,8 +272,8 @@ static int instance_main(struct deployment *d, instance_id id)
 	struct runtime *r;
 	int err;
 
-	close(d->listen_fd);    /* the clients' and the gateway's: nothing for a function */
-	close(d->wake_fd);
+	close_fd(&d->listen_fd);        /* the clients' and the gateway's: nothing for a function */
+	close_fd(&d->wake_fd);
 	err = runtime_open(&r, d, id, NULL);
 	if (err)
 		return err;
@@ -428,6 +438,7 @@ int deploy_watch(struct deployment *d)
 {
 	int err = 0, ended;
 
+	deploy_close_unloaded(d);
 	for (unsigned i = 0; i < d->components; i++) {
 		struct component *c = &d->component[i];
 
@@ -641,6 +652,7 @@ int deploy_start(struct deployment *d, const struct dataplane_ops *ops, const st
 	network_init(&d->network);
 	d->listen_fd = d->wake_fd = d->scaling_fd = -1;
 	d->lifeline_fd = d->pidns_fd = d->home_pidns_fd = -1;
+	deploy_no_adapters(d);
 	err = scaling_parse(&d->config.scaling, spec, ops->options, d->why, sizeof(d->why));
 	if (err)
 		goto out;
@@ -666,6 +678,8 @@ int deploy_start(struct deployment *d, const struct dataplane_ops *ops, const st
 	}
 	if (!err)
 		err = open_pid_namespace(d);
+	if (!err)
+		err = deploy_open_adapters(d); /* after init was forked, which would hold their sockets */
 	if (!err) {
 		d->set_up = true;
 		err = ops->setup ? ops->setup(d) : 0;
@@ -732,14 +746,14 @@ void deploy_stop(struct deployment *d)
 	pool_destroy(d->pool);
 	if (d->board)
 		munmap(d->board, sizeof(*d->board));
-	for (int *fd = (int[]){ d->listen_fd, d->wake_fd, d->scaling_fd, d->pidns_fd, d->home_pidns_fd,
-				-2 };
-	     *fd != -2; fd++)
-		if (*fd >= 0)
-			close(*fd);
+	deploy_close_adapters(d);
+	close_fd(&d->listen_fd);
+	close_fd(&d->wake_fd);
+	close_fd(&d->scaling_fd);
+	close_fd(&d->pidns_fd);
+	close_fd(&d->home_pidns_fd);
 	d->pool = NULL;
 	d->board = NULL;
 	d->set_up = false;
-	d->listen_fd = d->wake_fd = d->scaling_fd = -1;
-	d->lifeline_fd = d->pidns_fd = d->home_pidns_fd = -1;
+	d->lifeline_fd = -1;
 }

@@ -38,9 +38,17 @@ enum placement { PLACE_AUTO, PLACE_FREE, PLACE_SAME_CORE, PLACE_CROSS_CORE };
 
 struct deployment;
 
+enum { DEPLOY_ADAPTERS = 4 };
+
 /* How to deploy; deploy_defaults fills it. */
 struct deploy_config {
 	struct sockaddr_in listen;  /* where clients connect; port 0: any free one */
+	unsigned adapters;          /* protocols besides HTTP, see chain/adapter.h */
+	struct {
+		const char *name;   /* as adapter_open takes it */
+		struct sockaddr_in listen;  /* port 0: any free one */
+	} adapter[DEPLOY_ADAPTERS];
+	bool control;               /* adapters may be loaded while it runs, see chain/control.h */
 	enum service_mode service;
 	double service_scale;       /* of the published service times */
 	unsigned instances;         /* per function that is not `single` */
@@ -91,6 +99,12 @@ struct deployment {
 	struct network network;     /* between the client and the deployment */
 	int listen_fd;              /* bound and listening where clients come in: network_listen_netns */
 	struct sockaddr_in address; /* where it listens */
+	struct {
+		char name[32];              /* as the adapter calls itself */
+		int so_fd, listen_fd;       /* -1: not open, or unloaded since */
+		struct sockaddr_in address;
+	} adapter[DEPLOY_ADAPTERS];
+	int control_fd;             /* -1: none */
 	struct component component[COMPONENT_MAX];
 	unsigned components;
 	int pidns_fd, home_pidns_fd;        /* -1 without a PID namespace */

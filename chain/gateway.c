@@ -22,9 +22,11 @@
 #include <sys/socket.h>
 
 #include "chain/codec.h"
+#include "chain/control.h"
 #include "chain/gateway.h"
 #include "chain/gateway_front.h"
 #include "chain/gateway_metrics.h"
+#include "chain/gateway_ports.h"
 #include "chain/runtime.h"
 
 enum {
@@ -55,6 +57,7 @@ struct gateway {
 	struct pool *pool;
 	bool shared;                /* the pool is the chain's: buffers may die with an instance */
 	struct front *front;
+	struct ports *ports;        /* protocols other than HTTP */
 	struct request *requests;
 	uint32_t slots, free, oldest, newest;
 	uint64_t next_id;
@@ -202,7 +205,7 @@ static void own_page(struct gateway *g, struct answer *a, const struct http_head
 		answer_text(a, 405, "this page is for GET\n");
 		return;
 	}
-	page = metrics ? metrics_page(&g->metrics, g->d, front_stats(g->front), g->pool, &length) :
+	page = metrics ? metrics_page(&g->metrics, g->d, front_stats(g->front), g->ports, g->pool, &length) :
 			 health_page(g->d, &ready, &length);
 	if (!page) {
 		answer_text(a, 500, "out of memory\n");
@@ -250,17 +253,19 @@ static function_id head_function(const struct gateway *g, unsigned topic)
 	return g->app->chains[topic].sequence[0];
 }
 
-static bool on_submit(void *arg, struct ticket t, struct exchange *x, struct message *m,
-		      uint32_t length)
+/*
+ * Send `length` bytes of request in `m` to the head of chain `topic`; `t` says whose answer it is. On
+ * error `m` stays the caller's: -ENOBUFS (no slot), else runtime_dispatch's.
+ */
+static int enter_chain(struct gateway *g, struct ticket t, unsigned topic, struct message *m,
+		       uint32_t length)
 {
-	struct gateway *g = arg;
 	const uint32_t slot = slot_take(g, m);
 	struct request *q;
 	int err;
 
 	if (slot == SLOT_NONE)
-		return refuse(g, &x->answer, REFUSED_POOL, 503,
-			      "too many requests are in the chain\n");
+		return -ENOBUFS;
 	q = &g->requests[slot];
 	q->id = ++g->next_id << SLOT_BITS | slot;
 	q->ticket = t;
@@ -269,16 +274,28 @@ static bool on_submit(void *arg, struct ticket t, struct exchange *x, struct mes
 	m->kind = MESSAGE_INVOKE;
 	m->type = TYPE_HTTP_REQUEST;
 	m->status = STATUS_OK;
-	m->topic = x->topic;
+	m->topic = (uint16_t)topic;
 	m->length = length;
-	m->function = head_function(g, x->topic);
+	m->function = head_function(g, topic);
 	err = runtime_dispatch(g->runtime, m);
-	if (!err) {
+	if (err)
+		slot_free(g, slot);
+	else
 		slot_link(g, slot);
+	return err;
+}
+
+static bool on_submit(void *arg, struct ticket t, struct exchange *x, struct message *m,
+		      uint32_t length)
+{
+	struct gateway *g = arg;
+
+	switch (enter_chain(g, t, x->topic, m, length)) {
+	case 0:
 		return true;
-	}
-	slot_free(g, slot);
-	switch (err) {
+	case -ENOBUFS:
+		return refuse(g, &x->answer, REFUSED_POOL, 503,
+			      "too many requests are in the chain\n");
 	case -EAGAIN:
 		return refuse(g, &x->answer, REFUSED_BACKLOG, 503,
 			      "the function's queue is full\n");
@@ -290,6 +307,30 @@ static bool on_submit(void *arg, struct ticket t, struct exchange *x, struct mes
 			      "the request cannot be encoded\n");
 	}
 	return refuse(g, &x->answer, REFUSED_INTERNAL, 500, "the request could not be sent\n");
+}
+
+/* An event of another protocol, as the request that functions know. */
+static int on_event(void *arg, struct ticket t, unsigned chain, const struct http_head *h,
+		    struct slice body)
+{
+	struct gateway *g = arg;
+	struct message *m = pool_alloc(g->pool, GATEWAY);
+	ssize_t n;
+	int err;
+
+	if (!m)
+		return -EAGAIN;
+	n = http_request_build(message_payload(m), pool_buffer_bytes(g->pool) - sizeof(*m), h, body.at,
+			       body.length);
+	err = n < 0 ? (int)n : enter_chain(g, t, chain, m, (uint32_t)n);
+	if (err)
+		pool_free(g->pool, m, GATEWAY);
+	return err == -ENOBUFS ? -EAGAIN : err;
+}
+
+static unsigned on_find(void *arg, struct slice path)
+{
+	return find_chain(arg, path);
 }
 
 static void on_release(void *arg, struct message *m)
@@ -362,13 +403,30 @@ static bool read_answer(const struct gateway *g, struct message *m, struct answe
 	return false;
 }
 
+static void set_now(struct gateway *g)
+{
+	const uint64_t now = runtime_now(g->runtime);
+
+	front_set_now(g->front, now);
+	ports_set_now(g->ports, now);
+}
+
+/* To whoever asked. False: the answer's memory is still ours. */
+static bool give(struct gateway *g, struct ticket t, const struct answer *a)
+{
+	if (t.conn != TICKET_PORTS)
+		return front_answer(g->front, t, a);
+	ports_answer(g->ports, t, a);
+	return false;
+}
+
 static void on_reply(void *arg, struct message *m)
 {
 	struct gateway *g = arg;
 	struct ticket t;
 	struct answer a;
 
-	front_set_now(g->front, runtime_now(g->runtime));
+	set_now(g);
 	if (!slot_claim(g, m, &t)) {
 		pool_free(g->pool, m, GATEWAY);
 		return;
@@ -379,8 +437,8 @@ static void on_reply(void *arg, struct message *m)
 		refuse(g, &a, REFUSED_ANSWER, 502, "the function's answer is unsound\n");
 		pool_free(g->pool, m, GATEWAY);
 	}
-	if (!front_answer(g->front, t, &a)) {
-		g->metrics.late++;
+	if (!give(g, t, &a)) {
+		g->metrics.late += t.conn != TICKET_PORTS;
 		if (a.m)
 			pool_free(g->pool, a.m, GATEWAY);
 	}
@@ -396,7 +454,7 @@ static void on_reclaimed(void *arg, struct message *m)
 
 	if (slot_claim(g, m, &t)) {
 		refuse(g, &a, REFUSED_DEAD, 502, "the function's instance died\n");
-		front_answer(g->front, t, &a);
+		give(g, t, &a);
 	}
 	route_unwind(g->board, m);
 	pool_free(g->pool, m, GATEWAY);
@@ -443,8 +501,19 @@ static void expire(struct gateway *g)
 		slot_unlink(g, slot);
 		g->requests[slot].state = REQUEST_LATE;
 		refuse(g, &a, REFUSED_TIMEOUT, 504, "the chain did not answer in time\n");
-		front_answer(g->front, g->requests[slot].ticket, &a);
+		give(g, g->requests[slot].ticket, &a);
 	}
+}
+
+/* Adapters are loaded and unloaded on request; the supervisor must let go of the sockets, too. */
+static void obey_control(struct gateway *g)
+{
+	struct deployment *d = g->d;
+
+	control_serve(d->control_fd, g->ports);
+	for (unsigned i = 0; i < d->config.adapters; i++)
+		if (!ports_has(g->ports, d->adapter[i].name))
+			atomic_fetch_or_explicit(&d->board->unloaded, 1u << i, memory_order_relaxed);
 }
 
 /* ---- The loop's guest ----------------------------------------------------------------------- */
@@ -453,9 +522,13 @@ static void on_ready(void *arg, void *data, uint32_t events)
 {
 	struct gateway *g = arg;
 
-	front_set_now(g->front, runtime_now(g->runtime));
+	set_now(g);
 	if (data == g)
 		front_accept(g->front, g->d->listen_fd);
+	else if (ports_owns((uint64_t)(uintptr_t)data))
+		ports_ready(g->ports, (uint64_t)(uintptr_t)data, events);
+	else if (data == &g->d->control_fd)
+		obey_control(g);
 	else
 		front_ready(g->front, (uint64_t)(uintptr_t)data, events);
 }
@@ -464,10 +537,11 @@ static void on_turn(void *arg)
 {
 	struct gateway *g = arg;
 
-	front_set_now(g->front, runtime_now(g->runtime));
+	set_now(g);
 	reclaim_dead(g);
 	expire(g);
 	front_turn(g->front);
+	ports_turn(g->ports);
 }
 
 static int64_t sooner(int64_t a, int64_t b)
@@ -479,7 +553,7 @@ static int64_t on_due(void *arg)
 {
 	const struct gateway *g = arg;
 	const uint64_t now = runtime_now(g->runtime);
-	int64_t due = front_due(g->front);
+	int64_t due = sooner(front_due(g->front), ports_due(g->ports));
 
 	if (g->metrics.in_flight && g->shared)
 		due = sooner(due, (int64_t)RECLAIM_NS);
@@ -531,6 +605,16 @@ static int create(struct gateway *g)
 		.release = on_release,
 		.answered = on_answered,
 	};
+	const struct ports_host ports_host = {
+		.arg = g,
+		.app = g->app,
+		.leaves = pool_buffers(g->pool),
+		.retry_ns = g->d->config.request_timeout_ns,
+		.watch = on_watch,
+		.find = on_find,
+		.submit = on_event,
+	};
+	int err;
 
 	g->slots = pool_buffers(g->pool);
 	g->requests = calloc(g->slots, sizeof(g->requests[0]));
@@ -542,7 +626,27 @@ static int create(struct gateway *g)
 		g->requests[i].newer = i + 1 < g->slots ? i + 1 : SLOT_NONE;
 	for (unsigned i = 0; i < g->app->n_chains; i++)
 		g->prefix[i] = strlen(g->app->chains[i].path);
-	return front_create(&g->front, &host, allow_clients());
+	err = front_create(&g->front, &host, allow_clients());
+	return err ? err : ports_create(&g->ports, &ports_host);
+}
+
+/* What the deployment begins with; more can be loaded while it runs (chain/control.h). */
+static int load_adapters(struct gateway *g)
+{
+	struct deployment *d = g->d;
+	char why[256];
+	int err = 0;
+
+	for (unsigned i = 0; i < d->config.adapters && !err; i++) {
+		if (d->adapter[i].so_fd < 0)    /* unloaded, by an earlier gateway of this deployment */
+			continue;
+		err = ports_load(g->ports, d->adapter[i].so_fd, d->adapter[i].listen_fd, why, sizeof(why));
+		if (err)
+			deploy_error(d, err, "adapter %s: %s", d->config.adapter[i].name, why);
+	}
+	if (!err && d->control_fd >= 0)
+		err = runtime_watch(g->runtime, d->control_fd, EPOLLIN, &d->control_fd, true);
+	return err;
 }
 
 static void listen_to(struct gateway *g)
@@ -590,11 +694,14 @@ int gateway_main(struct deployment *d)
 		goto out;
 	listen_to(g);
 	err = runtime_watch(g->runtime, d->listen_fd, EPOLLIN, g, true);
+	if (!err)
+		err = load_adapters(g);
 	if (err)
 		goto out;
 	atomic_store_explicit(&d->board->line[GATEWAY].state, INSTANCE_READY, memory_order_release);
 	err = runtime_loop(g->runtime);
 out:
+	ports_destroy(g->ports);
 	front_destroy(g->front);
 	runtime_close(g->runtime);
 	free(g->requests);

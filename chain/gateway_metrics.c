@@ -132,7 +132,8 @@ static void instances(FILE *f, const struct deployment *d)
 }
 
 char *metrics_page(const struct gateway_metrics *g, const struct deployment *d,
-		   const struct front_stats *front, const struct pool *pool, size_t *length)
+		   const struct front_stats *front, const struct ports *ports,
+		   const struct pool *pool, size_t *length)
 {
 	char *text = NULL;
 	FILE *f = open_memstream(&text, length);
@@ -151,6 +152,7 @@ char *metrics_page(const struct gateway_metrics *g, const struct deployment *d,
 	single(f, "perhop_stray_answers_total", "counter", "Answers to no known request.",
 	       g->stray);
 	clients(f, front);
+	ports_page(ports, f);
 	single(f, "perhop_pool_buffers", "gauge", "Buffers of the pool.", pool_buffers(pool));
 	single(f, "perhop_pool_buffers_in_use", "gauge", "Of these, in use.", pool_in_use(pool));
 	single(f, "perhop_pool_refused_total", "counter", "Bad descriptors and frees.",

@@ -5,6 +5,7 @@
 
 #include "chain/deploy.h"
 #include "chain/gateway_front.h"
+#include "chain/gateway_ports.h"
 
 /* Latency buckets: 2^10 ns (1 µs) … 2^35 ns (34 s), one per power of two; the last is +Inf. */
 enum { METRIC_BUCKET_FIRST = 10, METRIC_BUCKETS = 27 };
@@ -42,7 +43,8 @@ void metrics_answered(struct gateway_metrics *g, uint16_t topic, unsigned status
  * when out of memory. `pool` is where the gateway's messages come from.
  */
 char *metrics_page(const struct gateway_metrics *g, const struct deployment *d,
-		   const struct front_stats *front, const struct pool *pool, size_t *length);
+		   const struct front_stats *front, const struct ports *ports,
+		   const struct pool *pool, size_t *length);
 
 /* Which instances are not ready, as text; *ready says whether all are. Memory as above. */
 char *health_page(const struct deployment *d, bool *ready, size_t *length);

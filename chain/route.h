@@ -51,6 +51,7 @@ struct board {
 	uint32_t functions;
 	uint32_t topics;
 	_Atomic uint32_t stop;      /* set by the supervisor: all leave their loops */
+	_Atomic uint32_t unloaded;  /* by the gateway, a bit per deploy_config.adapter: unloaded for good */
 	struct {
 		_Atomic uint32_t length;
 		function_id function[SEQUENCE_MAX];

@@ -18,14 +18,24 @@ struct chain {
 	const char *path;           /* URL prefix that selects it at the gateway: longest wins */
 	const function_id *sequence;
 	unsigned length;            /* ≥ 1; [0] is the head */
+	/*
+	 * Topic filters ("sensor/+|alarm/#") by which it gets events of other protocols, see
+	 * chain/gateway_ports.h; NULL: none. An event whose topic several chains match goes to each.
+	 */
+	const char *topics;
 };
+
+/* What users speak. All but HTTP need an adapter at the gateway: chain/adapter.h. */
+enum user_protocol { PROTOCOL_HTTP, PROTOCOL_MQTT, PROTOCOL_MQTT5 };
 
 /* One request of a user. Buffers belong to the generator. */
 struct user_request {
 	unsigned chain;             /* index into application.chains: its histogram */
-	char *out;                  /* HTTP/1.1 request bytes are written here… */
+	char *out;                  /* HTTP/1.1 request bytes, or an event's payload, go here… */
 	size_t room;                /* …at most so many */
 	size_t length;              /* bytes written */
+	char topic[64];             /* MQTT: of the event */
+	const char *type;           /* MQTT 5: its media type, a literal; NULL: none */
 	const struct application *app;      /* whose user it is; set by the generator */
 	bool more;                  /* no think time after the answer: the next request belongs to
 				     * the same action (a redirect, the next click at once) */
@@ -47,6 +57,9 @@ struct user_model {
 			 size_t body_length, unsigned status, bool *ok);
 	unsigned think_lo_ms, think_hi_ms;  /* the upstream generator's think time, uniform */
 	double requests_per_action; /* mean number between two think times; 0 means 1 */
+	enum user_protocol protocol;
+	unsigned qos;               /* MQTT: 0 or 1 */
+	const char *answers;        /* MQTT: filter of the topics that answers are published on */
 };
 
 /*

@@ -340,6 +340,13 @@ int audit_main(int argc, char **argv)
 		json_decref(host);
 		return STATUS_CANNOT;
 	}
+	if (app.users && app.users->protocol) {
+		fprintf(stderr, "perhop audit: -w: its client speaks HTTP only\n");
+		json_decref(host);
+		if (workload->release)
+			workload->release(&app);
+		return STATUS_CANNOT;
+	}
 	progress.runs = a.dataplanes.count;
 	for (unsigned i = 0; i < a.dataplanes.count && !w.interrupted; i++) {
 		progress.run = i + 1;

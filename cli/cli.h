@@ -30,6 +30,7 @@ struct command {
 int run_main(int argc, char **argv);
 int compare_main(int argc, char **argv);
 int serve_main(int argc, char **argv);
+int adapter_main(int argc, char **argv);
 int verify_main(int argc, char **argv);
 int list_main(int argc, char **argv);
 int doctor_main(int argc, char **argv);

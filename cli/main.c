@@ -15,6 +15,7 @@ static const struct command commands[] = {
 	{ "run", "measure: deploy, load, and report one record per run", run_main },
 	{ "compare", "run dataplanes in turns, with a live table of ratios and intervals", compare_main },
 	{ "serve", "keep a workload up on a dataplane, for curl, wrk, Locust or a browser", serve_main },
+	{ "adapter", "load and unload protocols of a running deployment: MQTT, CoAP", adapter_main },
 	{ "verify", "check that all dataplanes give the same answers to the same requests", verify_main },
 	{ "audit", "count copies, switches, interrupts, protocol and serialization per request", audit_main },
 	{ "trace", "record the life of a request across all processes, for Perfetto", trace_main },

@@ -427,7 +427,7 @@ static void load_deployment(struct run_outcome *out, const struct run_request *r
 	int error;
 
 	load.app = rq->app;
-	load.target = s->d.address;
+	load.target = rq->app->users && rq->app->users->protocol ? s->d.adapter[0].address : s->d.address;
 	out->ceiling_rps = loadgen_offered_ceiling(&load);
 	error = cpu_series_init(&out->series, load.warmup_ns + load.duration_ns, out->groups.count);
 	if (!error)
@@ -449,10 +449,28 @@ static void load_deployment(struct run_outcome *out, const struct run_request *r
 	evaluate(out, rq, s);
 }
 
+/* The protocol that the users speak. False: this dataplane cannot have it. */
+static bool add_adapter(struct run_outcome *out, const struct run_request *rq, struct deploy_config *deploy)
+{
+	if (!rq->app->users || !rq->app->users->protocol)
+		return true;
+	if (dataplane_flags(rq->ops, rq->spec) & DP_OWN_INGRESS) {
+		snprintf(out->skipped, sizeof(out->skipped), "its ingress speaks HTTP only; events of other "
+			 "protocols would need a bridge in front of it");
+		return false;
+	}
+	deploy->adapters = 1;
+	deploy->adapter[0].name = "mqtt";
+	deploy->adapter[0].listen = (struct sockaddr_in){ .sin_family = AF_INET,
+							  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	return true;
+}
+
 void run_measure(struct run_outcome *out, const struct run_request *rq, int signals,
 		 struct progress *progress)
 {
 	struct probe_report report = { .ok = true };
+	struct deploy_config deploy = rq->deploy;
 	struct run_state *s;
 	char why[256];
 	int error;
@@ -468,6 +486,8 @@ void run_measure(struct run_outcome *out, const struct run_request *rq, int sign
 			 report.reason[0] ? report.reason : "it cannot run on this machine");
 		return;
 	}
+	if (!add_adapter(out, rq, &deploy))
+		return;
 	s = calloc(1, sizeof(*s));
 	if (!s) {
 		notes_add(&out->invalid, "out of memory");
@@ -476,7 +496,7 @@ void run_measure(struct run_outcome *out, const struct run_request *rq, int sign
 	s->signals = signals;
 	s->progress = progress;
 	progress_say(progress, "starting");
-	error = deploy_start(&s->d, rq->ops, rq->spec, rq->app, &rq->deploy);
+	error = deploy_start(&s->d, rq->ops, rq->spec, rq->app, &deploy);
 	if (error == -ENOTSUP) {
 		snprintf(out->skipped, sizeof(out->skipped), "%.255s", s->d.why);
 		free(s);

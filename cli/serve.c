@@ -14,7 +14,7 @@
 
 
 enum { OPT_LISTEN = 256, OPT_TIMEOUT, OPT_SERVICE, OPT_SCALE, OPT_INSTANCES, OPT_PLACEMENT,
-       OPT_LIMIT, OPT_BACKLOG, OPT_ANSWER, OPT_JSON };
+       OPT_LIMIT, OPT_BACKLOG, OPT_ANSWER, OPT_JSON, OPT_ADAPTER };
 
 struct serve_arguments {
 	struct dataplane_list dataplanes;
@@ -30,6 +30,10 @@ static const struct argp_option options[] = {
 	{ "listen", OPT_LISTEN, "ADDR:PORT", 0,
 	  "Where clients connect (127.0.0.1 and a free port, "
 	  "which is printed)",
+	  0 },
+	{ "adapter", OPT_ADAPTER, "NAME[=ADDR:PORT]", 0,
+	  "Serve another protocol too: mqtt, coap, or a file (127.0.0.1 and a free port, which is "
+	  "printed); may be given several times",
 	  0 },
 	{ "service", OPT_SERVICE, "none|sleep|spin", 0,
 	  "How functions spend their service time "
@@ -48,6 +52,25 @@ static const struct argp_option options[] = {
 	{ "json", OPT_JSON, NULL, 0, "URL and components as one JSON object", 0 },
 	{ 0 },
 };
+
+/* "mqtt" or "mqtt=127.0.0.1:1883"; the text is the command line's own, and may be cut. */
+static int add_adapter(struct deploy_config *c, char *text, struct why *why)
+{
+	char *at = strrchr(text, '=');
+	unsigned i = c->adapters;
+
+	if (i == DEPLOY_ADAPTERS)
+		return why_set(why, "at most %d adapters", DEPLOY_ADAPTERS);
+	c->adapter[i].listen = (struct sockaddr_in){ .sin_family = AF_INET,
+						     .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	if (at && parse_address(at + 1, &c->adapter[i].listen, why))
+		return -EINVAL;
+	if (at)
+		*at = '\0';
+	c->adapter[i].name = text;
+	c->adapters++;
+	return 0;
+}
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
@@ -70,6 +93,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case OPT_LISTEN:
 		if (parse_address(arg, &a->config.listen, &why))
 			argp_error(state, "--listen: %s", why.text);
+		return 0;
+	case OPT_ADAPTER:
+		if (add_adapter(&a->config, arg, &why))
+			argp_error(state, "--adapter: %s", why.text);
 		return 0;
 	case OPT_SERVICE:
 		if (parse_choice(arg, service_choices, &choice, &why))
@@ -142,6 +169,7 @@ static const struct argp argp = {
 	       "Examples:\n"
 	       "  perhop serve -d skmsg -w boutique --listen 127.0.0.1:8080\n"
 	       "  perhop serve -d kernel:knative,sidecar=nginx -w boutique --timeout 60\n"
+	       "  perhop serve -d skmsg -w motion --adapter mqtt=:1883 --adapter coap=:5683\n"
 	       "  perhop serve -d null -w echo --json\n\n"
 	       "Exit codes: 0 ended as told (SIGINT, SIGTERM or --timeout), 1 a component ended "
 	       "and "
@@ -193,7 +221,7 @@ static json_t *print_doors(const struct deployment *d, bool json)
 static void print_deployment(const struct deployment *d, bool json)
 {
 	char host[INET_ADDRSTRLEN], url[64];
-	json_t *components = json_array(), *chains = json_array(), *doors;
+	json_t *components = json_array(), *chains = json_array(), *adapters = json_object(), *doors;
 	unsigned i;
 
 	inet_ntop(AF_INET, &d->address.sin_addr, host, sizeof(host));
@@ -208,6 +236,16 @@ static void print_deployment(const struct deployment *d, bool json)
 				      json_pack("{s:s, s:s}", "name", d->app->chains[i].name,
 						"path", d->app->chains[i].path));
 	}
+	for (i = 0; i < d->config.adapters; i++) {
+		char at[64];
+
+		inet_ntop(AF_INET, &d->adapter[i].address.sin_addr, host, sizeof(host));
+		snprintf(at, sizeof(at), "%s:%u", host, ntohs(d->adapter[i].address.sin_port));
+		if (!json)
+			printf("  adapter %-14s %s\n", d->config.adapter[i].name, at);
+		json_object_set_new(adapters, d->config.adapter[i].name, json_string(at));
+	}
+	inet_ntop(AF_INET, &d->address.sin_addr, host, sizeof(host));
 	for (i = 0; i < d->components; i++) {
 		if (!json)
 			printf("  pid %-18d %s\n", d->component[i].pid, d->component[i].name);
@@ -217,15 +255,16 @@ static void print_deployment(const struct deployment *d, bool json)
 	}
 	doors = print_doors(d, json);
 	if (json)
-		json_line(json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:o, s:o, s:o}", "dataplane",
+		json_line(json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:o, s:o, s:o, s:o}", "dataplane",
 				    d->spec.text, "workload", d->app->spec.text, "url", url,
 				    "address", host, "port", (int)ntohs(d->address.sin_port),
-				    "supervisor", (int)getpid(), "chains", chains, "components",
-				    components, "calls", doors));
+				    "supervisor", (int)getpid(), "chains", chains, "adapters", adapters,
+				    "components", components, "calls", doors));
 	if (!json) {
 		json_decref(doors);
 		json_decref(components);
 		json_decref(chains);
+		json_decref(adapters);
 	}
 	fflush(stdout);
 }
@@ -298,7 +337,7 @@ int serve_main(int argc, char **argv)
 	int status;
 
 	deploy_defaults(&a.config);
-	a.config.restart = true;
+	a.config.restart = a.config.control = true;
 	if (argp_parse(&argp, argc, argv, 0, NULL, &a))
 		return STATUS_CANNOT;
 	if (application_open(&app, &workload, a.workload_text, why.text, sizeof(why.text))) {

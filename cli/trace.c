@@ -176,6 +176,13 @@ int trace_main(int argc, char **argv)
 		free(d);
 		return STATUS_CANNOT;
 	}
+	if (app.users && app.users->protocol) {
+		fprintf(stderr, "perhop trace: -w: its client speaks HTTP only\n");
+		free(d);
+		if (workload->release)
+			workload->release(&app);
+		return STATUS_CANNOT;
+	}
 	deploy_defaults(&deploy);
 	deploy.seed = a.seed;
 	if (deploy_start(d, a.dataplanes.at[0].ops, &a.dataplanes.at[0].spec, &app, &deploy)) {

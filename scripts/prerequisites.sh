@@ -48,6 +48,8 @@ wrk tests cmd:wrk
 nghttp2-client tests cmd:nghttp
 python3-grpcio tests py:grpc
 python3-grpc-tools tests py:grpc_tools
+mosquitto-clients tests cmd:mosquitto_pub
+libcoap3-bin tests cmd:coap-client-notls
 LIST
 }
 

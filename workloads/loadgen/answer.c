@@ -23,6 +23,8 @@ void answer_begin(struct answer *a, bool whole, bool bodiless)
 	a->total = 0;
 	a->kept = NULL;
 	a->kept_bytes = a->head_bytes = 0;
+	a->awaits = 0;
+	a->parsed = 0;
 	a->head = a->body = "";
 	a->head_length = a->body_length = 0;
 }
@@ -79,7 +81,7 @@ static int reserve(struct answer *a, struct answer_store *store, size_t more)
 	return 0;
 }
 
-static int keep(struct answer *a, struct answer_store *store, const char *in, size_t length)
+int answer_keep(struct answer *a, struct answer_store *store, const char *in, size_t length)
 {
 	int r = reserve(a, store, length);
 
@@ -98,8 +100,8 @@ static int keep_body(struct answer *a, struct answer_store *store, const char *i
 	if (!a->whole)
 		return 0;
 	if (!a->kept)
-		r = keep(a, store, a->head, a->head_bytes);
-	return r ? r : keep(a, store, in, length);
+		r = answer_keep(a, store, a->head, a->head_bytes);
+	return r ? r : answer_keep(a, store, in, length);
 }
 
 /* The answer is complete; its body, unless in a->kept, is `length` bytes at `body`. */
@@ -159,7 +161,7 @@ static int feed_head(struct answer *a, struct answer_store *store, const char *i
 
 		if (length > HTTP_HEAD_MAX + 1 - before)
 			length = HTTP_HEAD_MAX + 1 - before;
-		r = keep(a, store, in, length);
+		r = answer_keep(a, store, in, length);
 		if (r)
 			return r;
 		r = line ? http_parse_response(&h, a->kept->bytes, a->kept_bytes) : 0;
@@ -167,7 +169,7 @@ static int feed_head(struct answer *a, struct answer_store *store, const char *i
 		r = http_parse_response(&h, in, length);
 		if (!r && length <= HTTP_HEAD_MAX) {
 			*used = length;
-			return keep(a, store, in, length);
+			return answer_keep(a, store, in, length);
 		}
 	}
 	if (r < 0)

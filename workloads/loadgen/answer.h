@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One HTTP/1.1 answer as it comes in: framing only, on untrusted bytes, without sockets.
+ * One answer as it comes in: framing only, on untrusted bytes, without sockets. HTTP/1.1's here, MQTT's
+ * in mqtt.h.
  *
  * Bytes are read into a buffer that all connections share. An answer that is whole in it is handed
  * out where it lies; only one that comes in pieces, and is wanted whole, takes a buffer of its own
@@ -46,6 +47,9 @@ struct answer {
 	struct http_chunks chunks;
 	struct answer_buffer *kept; /* head, then decoded body, of an answer in pieces */
 	size_t kept_bytes, head_bytes;
+	/* MQTT: what must still come, and how much of `kept` has been read. */
+	uint8_t awaits, version, qos;
+	uint32_t parsed;
 	/* When complete and `whole`: until answer_end or the next use of the shared buffer. */
 	const char *head, *body;
 	size_t head_length, body_length;
@@ -61,6 +65,9 @@ void answer_begin(struct answer *a, bool whole, bool bodiless);
  */
 int answer_feed(struct answer *a, struct answer_store *store, char *in, size_t length,
 		size_t *used);
+
+/* Append bytes to those kept. 0 or -ENOMEM. */
+int answer_keep(struct answer *a, struct answer_store *store, const char *in, size_t length);
 
 /* The peer has closed. 1: that completes the answer; -ECONNRESET: it is truncated or missing. */
 int answer_eof(struct answer *a);

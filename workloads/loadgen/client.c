@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "chain/clock.h"
+#include "workloads/loadgen/mqtt.h"
 
 /* How long an answered connection waits for the server's FIN before it is closed from here. */
 static const uint64_t LINGER_NS = NS_PER_SEC;
@@ -217,7 +218,7 @@ static const char *explain(int error)
 	case -ETIMEDOUT:
 		return "no complete answer in time";
 	case -EBADMSG:
-		return "the answer is not HTTP/1.1";
+		return "the answer is not sound HTTP/1.1, or MQTT";
 	case -EMSGSIZE:
 		return "the answer's head or body is over the limit";
 	case -ECONNRESET:
@@ -282,7 +283,7 @@ static int push(struct loadgen *g, struct user *u)
 	struct conn *c = &g->conns[u->conn];
 	ssize_t n;
 
-	if (!u->sent)
+	if (u->sent <= u->hello_bytes)
 		u->sent_ns = clock_now_ns();
 	do
 		n = send(c->fd, u->request + u->sent, u->request_bytes - u->sent, MSG_NOSIGNAL);
@@ -301,16 +302,20 @@ static int push(struct loadgen *g, struct user *u)
 static int transmit(struct loadgen *g, uint32_t i)
 {
 	struct user *u = &g->users[i];
+	const bool fresh = u->conn == NOBODY;
 	int r;
 
-	u->sent = 0;
-	if (u->conn == NOBODY) {
+	u->sent = fresh ? 0 : u->hello_bytes;
+	if (fresh) {
 		u->sent_ns = clock_now_ns();
 		r = conn_open(g, i);
 		if (r)
 			return r;
 	}
-	answer_begin(&g->conns[u->conn].answer, g->model->response || g->digest, u->head);
+	if (g->model->protocol)
+		mqtt_begin(&g->conns[u->conn].answer, g->model->protocol, g->model->qos, fresh, g->digest);
+	else
+		answer_begin(&g->conns[u->conn].answer, g->model->response || g->digest, u->head);
 	/* On loopback a connection is often up at once: try, before asking epoll to tell. */
 	return push(g, u);
 }
@@ -336,42 +341,90 @@ static void broken(struct loadgen *g, uint32_t i, int error, uint64_t now)
 	fail(g, i, error, now);
 }
 
+/* Room for `bytes` of the user's request. 0 or -ENOMEM. */
+static int reserve(struct user *u, size_t bytes)
+{
+	char *grown;
+
+	if (bytes <= u->request_room)
+		return 0;
+	grown = realloc(u->request, bytes);
+	if (!grown)
+		return -ENOMEM;
+	u->request = grown;
+	u->request_room = (uint32_t)bytes;
+	return 0;
+}
+
+/* An event as MQTT packets, a new connection's first. 0 or -errno. */
+static int compose_event(const struct loadgen *g, uint32_t i, const struct user_request *rq)
+{
+	const struct user_model *m = g->model;
+	const size_t room = rq->length + sizeof(rq->topic) + 256;
+	const struct slice type = { rq->type, rq->type ? strlen(rq->type) : 0 };
+	struct user *u = &g->users[i];
+	unsigned char *out;
+	char id[48];
+	ssize_t n;
+
+	if (reserve(u, room))
+		return -ENOMEM;
+	out = (unsigned char *)u->request;
+	snprintf(id, sizeof(id), "load-%llx-%u", (unsigned long long)g->config->seed, i);
+	n = mqtt_hello(out, room, m->protocol, id, g->digest ? m->answers : NULL);
+	if (n < 0)
+		return (int)n;
+	u->hello_bytes = (uint32_t)n;
+	n = mqtt_event(out + n, room - (size_t)n, m->protocol, m->qos, rq->topic, type,
+		       (struct slice){ rq->out, rq->length });
+	if (n < 0)
+		return (int)n;
+	u->request_bytes = u->hello_bytes + (uint32_t)n;
+	u->head = false;
+	u->repeatable = m->qos;         /* at least once: not acknowledged, it is published again */
+	return 0;
+}
+
+/* A request of HTTP, which does not keep the connection unless the run does. 0 or -errno. */
+static int compose_http(const struct loadgen *g, uint32_t i, const struct user_request *rq)
+{
+	const size_t close_bytes = g->config->keep_alive ? 0 : sizeof(CLOSE_FIELD) - 1;
+	const char *end = memmem(rq->out, rq->length, "\r\n\r\n", 4);
+	struct user *u = &g->users[i];
+	size_t at;
+
+	if (!end)
+		return -EINVAL;
+	if (reserve(u, rq->length + close_bytes))
+		return -ENOMEM;
+	at = (size_t)(end - rq->out);
+	memcpy(u->request, rq->out, at);
+	memcpy(u->request + at, CLOSE_FIELD, close_bytes);
+	memcpy(u->request + at + close_bytes, end, rq->length - at);
+	u->request_bytes = (uint32_t)(rq->length + close_bytes);
+	u->head = !memcmp(rq->out, "HEAD", 4);
+	u->repeatable = u->head || !memcmp(rq->out, "GET ", 4);
+	return 0;
+}
+
 /* Have the model write the next request and keep a copy with the user. 0 or -errno (fatal). */
 static int compose(struct loadgen *g, uint32_t i)
 {
 	struct user *u = &g->users[i];
 	struct user_request rq = { .out = g->out, .room = REQUEST_BYTES - sizeof(CLOSE_FIELD),
 				   .app = g->config->app };
-	size_t close_bytes = g->config->keep_alive ? 0 : sizeof(CLOSE_FIELD) - 1;
-	const char *end;
-	size_t at;
 	int r;
 
 	r = g->model->next(g->states + i * g->model->user_bytes, &u->random, &rq);
 	if (r)
 		return r;
-	end = rq.length <= rq.room ? memmem(rq.out, rq.length, "\r\n\r\n", 4) : NULL;
-	if (!end || rq.chain >= g->config->app->n_chains)
+	if (rq.length > rq.room || rq.chain >= g->config->app->n_chains)
 		return -EINVAL;
-	if (rq.length + close_bytes > u->request_room) {
-		char *grown = realloc(u->request, rq.length + close_bytes);
-
-		if (!grown)
-			return -ENOMEM;
-		u->request = grown;
-		u->request_room = (uint32_t)(rq.length + close_bytes);
-	}
-	at = (size_t)(end - rq.out);
-	memcpy(u->request, rq.out, at);
-	memcpy(u->request + at, CLOSE_FIELD, close_bytes);
-	memcpy(u->request + at + close_bytes, end, rq.length - at);
-	u->request_bytes = (uint32_t)(rq.length + close_bytes);
+	r = g->model->protocol ? compose_event(g, i, &rq) : compose_http(g, i, &rq);
 	u->chain = (uint16_t)rq.chain;
 	u->more = rq.more;
 	u->due_ns = g->config->think_hi_ms ? rq.due_ns : 0;
-	u->head = !memcmp(rq.out, "HEAD", 4);
-	u->repeatable = u->head || !memcmp(rq.out, "GET ", 4);
-	return 0;
+	return r;
 }
 
 void client_begin(struct loadgen *g, uint32_t i, uint64_t intended, uint64_t now)
@@ -432,10 +485,12 @@ static void receive(struct loadgen *g, uint32_t i, uint32_t events)
 		}
 		if (meter_measuring(&g->meter))
 			g->meter.result->bytes_in += (uint64_t)n;
-		if (n)
+		if (n && g->model->protocol)
+			r = mqtt_feed(&c->answer, &g->store, g->receive, (size_t)n, &used);
+		else if (n)
 			r = answer_feed(&c->answer, &g->store, g->receive, (size_t)n, &used);
 		else
-			r = answer_eof(&c->answer);
+			r = g->model->protocol ? -ECONNRESET : answer_eof(&c->answer);
 		if (r < 0) {
 			broken(g, i, r, now);
 			return;

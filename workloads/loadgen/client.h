@@ -47,6 +47,7 @@ struct user {
 	uint64_t first_ns, due_ns;  /* user_request.due_ns and what it counts from; 0: none */
 	uint32_t conn;              /* or NOBODY */
 	uint32_t request_bytes, request_room, sent;
+	uint32_t hello_bytes;       /* MQTT: of these, only for a new connection */
 	uint32_t before, after;     /* in the list of deadlines */
 	uint16_t chain;
 	uint8_t failures;           /* transport errors in a row */

@@ -311,6 +311,8 @@ static const char *unsound(const struct loadgen_config *c)
 		return "requests need a timeout";
 	if (!c->duration_ns && !c->requests)
 		return "neither a duration nor a number of requests";
+	if (c->app->users->protocol && !c->keep_alive)
+		return "a new connection for each request is HTTP's: MQTT's clients stay connected";
 	if (c->digest && (open || c->users != 1 || c->warmup_ns))
 		return "a digest needs one user in a closed loop, without warm-up";
 	return NULL;

@@ -66,6 +66,7 @@ enum outcome actuator_handle(struct invocation *inv)
 	switched = move(&s->light[m.zone], &m);
 	l = &s->light[m.zone];
 	http_begin(&w, inv->payload, inv->room, STATUS_OK, "application/json");
+	http_field(&w, "Topic", "light/%u", m.zone);    /* where subscribers hear of it */
 	http_format(&w, "{\"id\":\"%s\",\"zone\":%u,\"light\":\"%s\",\"switched\":%s,\"on\":%u,"
 		    "\"off\":%u}\n", m.id, m.zone, l->on ? "on" : "off",
 		    switched ? "true" : "false", l->ons, l->offs);

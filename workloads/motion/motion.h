@@ -8,6 +8,9 @@
  * is the trace's, so that the same trace gives the same answers however fast it is replayed. Both
  * content modes of CloudEvents' HTTP binding are taken: binary (Ce-… fields, data in the body) and
  * structured (application/cloudevents+json).
+ *
+ * By MQTT and CoAP (adapters of the gateway) the same events come on the topics sensor/N/motion; what became
+ * of the light is published on light/ZONE.
  */
 #ifndef PERHOP_MOTION_H
 #define PERHOP_MOTION_H
@@ -105,6 +108,10 @@ struct motion_user {
 	char id[EVENT_ID_BYTES];    /* of the last one */
 };
 int motion_next(void *user, uint64_t *random, struct user_request *rq);
+/* The same for users of MQTT: events are published, and answered by their acknowledgement. */
+int motion_publish(void *user, uint64_t *random, struct user_request *rq);
+void motion_acknowledged(void *user, const char *head, size_t head_length, const char *body,
+			 size_t body_length, unsigned status, bool *ok);
 void motion_response(void *user, const char *head, size_t head_length, const char *body,
 		     size_t body_length, unsigned status, bool *ok);
 
