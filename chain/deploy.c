@@ -567,8 +567,7 @@ static int make_board(struct deployment *d)
 	return err ? deploy_error(d, err, "%s has an unsound chain", app->spec.name) : 0;
 }
 
-/* Is `id` among the instances that there are from the beginning? */
-static bool begins(const struct deployment *d, instance_id id)
+bool deploy_begins(const struct deployment *d, instance_id id)
 {
 	const struct board *b = d->board;
 
@@ -589,7 +588,7 @@ static int barrier(struct deployment *d, instance_id id, instance_id last)
 
 	while (id <= last) {
 		if (atomic_load(&d->board->line[id].state) == INSTANCE_READY ||
-		    !begins(d, id)) {
+		    !deploy_begins(d, id)) {
 			id++;
 			continue;
 		}
@@ -611,7 +610,7 @@ static int start_all(struct deployment *d)
 
 	if (!(d->flags & DP_ONE_PROCESS)) {
 		for (instance_id id = 1; id <= last && !err; id++)
-			err = begins(d, id) ? deploy_instance_start(d, id) : 0;
+			err = deploy_begins(d, id) ? deploy_instance_start(d, id) : 0;
 		if (!err)
 			err = barrier(d, 1, last);
 	}

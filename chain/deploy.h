@@ -170,6 +170,9 @@ int deploy_instance_start(struct deployment *d, instance_id id);
 void deploy_instance_end(struct deployment *d, instance_id id, int sig);
 bool deploy_instance_ended(const struct deployment *d, instance_id id);
 
+/* Is `id` among the instances that there are from the beginning? */
+bool deploy_begins(const struct deployment *d, instance_id id);
+
 /* The board has changed: let the gateway look at it. */
 void deploy_wake_gateway(struct deployment *d);
 

@@ -236,7 +236,7 @@ int netns_bridge(int node, const char *name)
 }
 
 /* One request makes the pair, puts this end on the bridge, if any, and the other into the pod. */
-static int make_pair(int node, const char *bridge, const char *port, int pod)
+static int make_pair(int node, const char *bridge, const char *port, int pod, const uint8_t *mac)
 {
 	char buf[1024];
 	struct mnl_socket *nl = rtnl_open(node);
@@ -265,6 +265,8 @@ static int make_pair(int node, const char *bridge, const char *port, int pod)
 	mnl_nlmsg_put_extra_header(nlh, sizeof(*info));
 	mnl_attr_put_strz(nlh, IFLA_IFNAME, "eth0");
 	mnl_attr_put_u32(nlh, IFLA_NET_NS_FD, (uint32_t)pod);
+	if (mac)
+		mnl_attr_put(nlh, IFLA_ADDRESS, ETH_ALEN, mac);
 	mnl_attr_nest_end(nlh, peer);
 	mnl_attr_nest_end(nlh, data);
 	mnl_attr_nest_end(nlh, kind);
@@ -298,7 +300,12 @@ static int add_address(int pod, int index, struct in_addr address, unsigned pref
 int netns_veth(int node, const char *bridge, const char *port, int pod, struct in_addr address,
 	       unsigned prefix)
 {
-	int err = make_pair(node, bridge, port, pod), sock, index;
+	/* From the address: whoever knows the one knows the other, also of a pod that comes again. */
+	uint8_t mac[ETH_ALEN] = { 0x02, 0x00 };
+	int err, sock, index;
+
+	memcpy(mac + 2, &address, sizeof(address));
+	err = make_pair(node, bridge, port, pod, bridge ? mac : NULL);
 
 	if (err)
 		return err;
@@ -310,6 +317,27 @@ int netns_veth(int node, const char *bridge, const char *port, int pod, struct i
 	if (!err)
 		err = link_up(sock, "eth0");
 	close(sock);
+	return err;
+}
+
+int netns_unlink(int ns, const char *name)
+{
+	char buf[256];
+	struct mnl_socket *nl;
+	struct ifinfomsg *info;
+	struct nlmsghdr *nlh;
+	int index = netns_index(ns, name), err;
+
+	if (index < 0)
+		return index;
+	nl = rtnl_open(ns);
+	if (!nl)
+		return -errno;
+	nlh = request(buf, RTM_DELLINK, 0);
+	info = mnl_nlmsg_put_extra_header(nlh, sizeof(*info));
+	info->ifi_index = index;
+	err = talk(nl, nlh);
+	mnl_socket_close(nl);
 	return err;
 }
 

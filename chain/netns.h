@@ -39,6 +39,9 @@ int netns_bridge(int node, const char *name);
 int netns_veth(int node, const char *bridge, const char *port, int pod, struct in_addr address,
 	       unsigned prefix);
 
+/* Remove device `name` of `ns`, a veth with its other end. 0 or -errno. */
+int netns_unlink(int ns, const char *name);
+
 /*
  * The same without a bridge, as Calico's native routing does it: the node has a route to address/32
  * through `port`, the pod a default route through 169.254.1.1, and both know the other's MAC for good.

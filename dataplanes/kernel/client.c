@@ -78,7 +78,7 @@ static int send_request(struct engine *e, instance_id to, struct message *m, enu
 	c->retried = retry;
 	c->picked = e->c.broker ? INSTANCE_NONE : to;
 	conn_deadline(e, c, e->c.timeout_ns);
-	if (e->c.broker)
+	if (e->c.broker && to != INSTANCE_NONE)
 		route_done(e->c.board, to);     /* the broker chooses, not route_pick */
 	engine_count(&e->c.counters->calls);
 	return 0;

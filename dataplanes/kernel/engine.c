@@ -220,7 +220,7 @@ int engine_send(struct engine *e, instance_id to, struct message *m)
 	if (e->c.broker && !m->depth) {
 		int err = server_answer(e, m, WIRE_FORWARD);
 
-		if (!err)
+		if (!err && to != INSTANCE_NONE)
 			route_done(e->c.board, to);
 		return err;
 	}

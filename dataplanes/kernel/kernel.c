@@ -42,6 +42,8 @@ static const struct option_spec kernel_options[] = {
 	{ "workers", "1..8", "1", "processes of each nginx" },
 	{ "expose", "yes|no", "yes",
 	  "of grpc: each function is served on a port of the host's loopback, too (perhop serve lists them)" },
+	SCALING_OPTIONS("none|load|zero"),
+	SCALING_ZERO_OPTIONS,
 	{ NULL },
 };
 
@@ -90,6 +92,7 @@ static enum sidecar sidecar_of(const struct spec *spec)
 static uint32_t kernel_flags(const struct spec *spec)
 {
 	return (mode_of(spec)->broker ? DP_OWN_INGRESS : 0) |
+	       (strcmp(value(spec, "scale"), "none") ? DP_PICKS : 0) |
 	       (own_netns(spec) ? DP_NEEDS_ROOT : 0);
 }
 
@@ -115,6 +118,8 @@ static void kernel_probe(const struct spec *spec, struct probe_report *r)
 		      "timeout, breaker, log";
 	else if (mode_of(spec)->grpc && sidecar_of(spec) == SIDECAR_QUEUE_PROXY)
 		why = "queue-proxy speaks HTTP/1.1; before gRPC there can be sidecar=nginx";
+	else if (strcmp(value(spec, "scale"), "none") && !broker)
+		why = "scale= needs the activator of kernel:knative";
 	else if (!own_netns(spec) && (broker || sidecar_of(spec) != SIDECAR_NONE))
 		why = "ingress, broker and sidecars need pods=netns (kernel:http and kernel:grpc with pods=host run "
 		      "without)";
@@ -135,6 +140,7 @@ static int kernel_setup(struct deployment *d)
 {
 	struct kernel *k = calloc(1, sizeof(*k));
 	struct probe_report report;
+	int err;
 
 	if (!k)
 		return -ENOMEM;
@@ -158,7 +164,8 @@ static int kernel_setup(struct deployment *d)
 	/* Non-blocking: when nobody reads, nginx's words are lost, but nginx does not hang on them. */
 	if (pipe2(k->log, O_NONBLOCK | O_CLOEXEC))
 		return -errno;
-	return pods_make(d, k);
+	err = pods_make(d, k);
+	return err || d->config.scaling.mode == SCALE_NONE ? err : lifecycle_setup(d, k);
 }
 
 static void kernel_teardown(struct deployment *d)
@@ -167,6 +174,7 @@ static void kernel_teardown(struct deployment *d)
 
 	if (!k)
 		return;
+	lifecycle_drop(k);
 	pods_drop(k);
 	for (unsigned i = 0; i < 2; i++)
 		if (k->log[i] >= 0)
@@ -209,6 +217,7 @@ static struct nginx_launch launch_of(const struct deployment *d, enum nginx_role
 			.app = d->app,
 			.board = d->board,
 			.target = k->target,
+			.front = k->activators ? k->front : NULL,
 		},
 	};
 }
@@ -332,11 +341,14 @@ static int kernel_opened(struct deployment *d)
 {
 	const struct kernel *k = d->priv;
 	struct sockaddr_in door = d->address;
-	int err = k->broker ? start_broker(d) : 0;
+	int err = k->activators ? lifecycle_start(d) : 0;
+
+	if (!err && k->broker)
+		err = start_broker(d);
 
 	/* queue-proxy needs no waiting: it listened before it was forked. */
 	for (instance_id id = 1; id < d->board->instances && !err; id++)
-		if (k->sidecar == SIDECAR_NGINX)
+		if (k->sidecar == SIDECAR_NGINX && deploy_begins(d, id))
 			err = wait_for(d, component_of(d, id), &k->pod[id]);
 	if (err || !k->broker)
 		return err;
@@ -511,5 +523,6 @@ const struct dataplane_ops dataplane_kernel = {
 	.detach = kernel_detach,
 	.teardown = kernel_teardown,
 	.address = kernel_address,
+	.scaling = &kernel_scaling,
 	.metrics = kernel_metrics,
 };

@@ -7,17 +7,20 @@
 #include <stdbool.h>
 
 #include "chain/deploy.h"
+#include "dataplanes/kernel/activator.h"
 #include "dataplanes/kernel/engine.h"
 
 enum {
 	POD_INGRESS = 0,            /* the ingress's, or perhop's own gateway's */
 	POD_BROKER = INSTANCE_MAX,
+	POD_ACTIVATOR,              /* all activators' */
 	POD_MAX,                    /* 1 … INSTANCE_MAX - 1 are the instances', by their id */
 
 	PORT_POD = 8080,            /* of a pod, whoever answers there */
 	PORT_FUNCTION = 8081,       /* of a function behind a sidecar, on its pod's loopback */
 	PORT_CALLS = 8081,          /* of the broker: calls between functions */
 	PORT_METRICS = 9090,        /* of queue-proxy; and of nginx before gRPC: health */
+	PORT_ACTIVATOR = 9000,      /* of the activators' pod: of function 0, 1, … */
 };
 
 enum sidecar { SIDECAR_NONE, SIDECAR_NGINX, SIDECAR_QUEUE_PROXY };
@@ -44,6 +47,9 @@ struct kernel {
 	struct pod pod[POD_MAX];
 	struct sockaddr_in target[INSTANCE_MAX];    /* pod[].at, as the engine wants it */
 	struct sockaddr_in calls;   /* the broker's port for calls */
+	struct activator_shared *activators;        /* NULL: pods neither come nor go (scale=none) */
+	struct sockaddr_in front[FUNCTION_MAX];     /* with activators: where each is reached */
+	int opened[FUNCTION_MAX];   /* eventfd of each: a pod has opened; 0: none */
 	struct engine_counters *counters;           /* [INSTANCE_MAX], shared by all processes */
 };
 
@@ -53,5 +59,15 @@ void pods_init(struct kernel *k);
 /* Make the pods of `d`, and drop them, also half-made ones. 0 or -errno with d->why. */
 int pods_make(struct deployment *d, struct kernel *k);
 void pods_drop(struct kernel *k);
+
+/* One instance's pod, during a run; pod_make as pods_make. */
+int pod_make(struct deployment *d, struct kernel *k, instance_id id);
+void pod_drop(struct kernel *k, instance_id id);
+
+/* Activators: after pods_make, before all is dropped, once all pods of the beginning are there. */
+int lifecycle_setup(struct deployment *d, struct kernel *k);
+void lifecycle_drop(struct kernel *k);
+int lifecycle_start(struct deployment *d);
+extern const struct scaling_ops kernel_scaling;
 
 #endif

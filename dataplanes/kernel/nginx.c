@@ -18,7 +18,7 @@
 #include "chain/netns.h"
 #include "dataplanes/kernel/nginx.h"
 
-enum { NOBODY = 65534 };
+enum { ASK_MS = 20, NOBODY = 65534 };
 
 static const char tmpfs_dir[] = "/run";     /* there on every Linux; covered in nginx's eyes only */
 
@@ -183,6 +183,11 @@ static int ask(int netns, const struct sockaddr_in *at, int ms)
 		err = -EPROTO;
 	close(p.fd);
 	return err;
+}
+
+int nginx_ask(int netns, const struct sockaddr_in *at)
+{
+	return ask(netns, at, ASK_MS);
 }
 
 /* Add nginx's last complaint, if there is one, to d->why. */

@@ -35,4 +35,7 @@ int nginx_start(struct deployment *d, const struct nginx_launch *l);
 int nginx_wait(struct deployment *d, const char *name, int netns, const struct sockaddr_in *at,
 	       int log_fd);
 
+/* One such look, of milliseconds. 0, or -errno: not yet. */
+int nginx_ask(int netns, const struct sockaddr_in *at);
+
 #endif

@@ -48,7 +48,12 @@ static void put_upstreams(FILE *out, const struct nginx_conf *c)
 {
 	for (unsigned f = 0; f < c->app->n_functions; f++) {
 		fprintf(out, "\tupstream fn_%s {\n\t\tleast_conn;\n", name_of(c, f));
-		for (unsigned i = 0; i < c->board->of[f].count; i++) {
+		if (c->front) {
+			fprintf(out, "\t\tserver ");
+			put_address(out, c->front[f]);
+			fprintf(out, " max_fails=0;\n");
+		}
+		for (unsigned i = 0; !c->front && i < c->board->of[f].count; i++) {
 			fprintf(out, "\t\tserver ");
 			put_address(out, c->target[c->board->of[f].at[i]]);
 			fprintf(out, " max_fails=1 fail_timeout=1s;\n");

@@ -30,6 +30,7 @@ struct nginx_conf {
 	const struct application *app;      /* broker */
 	const struct board *board;          /* broker: instances of each function */
 	const struct sockaddr_in *target;   /* broker: [instance] */
+	const struct sockaddr_in *front;    /* broker: [function], an activator before its instances; or NULL */
 };
 
 /* nginx.conf. malloc'd text; NULL: no memory. */

@@ -39,7 +39,7 @@ static struct sockaddr_in address(uint32_t host_order, uint16_t port)
 
 static bool has_function(unsigned i)
 {
-	return i != POD_INGRESS && i != POD_BROKER;
+	return i != POD_INGRESS && i < INSTANCE_MAX;
 }
 
 /*
@@ -62,11 +62,11 @@ static int reserve_port(struct pod *p, struct sockaddr_in *at)
 	return 0;
 }
 
-static int make_netns_pod(struct deployment *d, struct kernel *k, unsigned i)
+/* Where pod `i` is, or will be. */
+static int place_pod(struct deployment *d, struct kernel *k, unsigned i)
 {
 	struct pod *p = &k->pod[i];
 	uint32_t network = 0;
-	char port[16];
 	int err = network_choose(k->node_netns, &network);
 
 	if (err)
@@ -74,6 +74,17 @@ static int make_netns_pod(struct deployment *d, struct kernel *k, unsigned i)
 	p->at = p->serve = address(network | (ADDRESS_FIRST + i), PORT_POD);
 	if (has_function(i) && k->sidecar != SIDECAR_NONE)
 		p->serve = address(INADDR_LOOPBACK, PORT_FUNCTION);
+	return 0;
+}
+
+static int make_netns_pod(struct deployment *d, struct kernel *k, unsigned i)
+{
+	struct pod *p = &k->pod[i];
+	char port[16];
+	int err = place_pod(d, k, i);
+
+	if (err)
+		return err;
 	/* With gateway=pod it is there already. */
 	if (i == POD_INGRESS && d->network.gateway_pod) {
 		p->netns = fcntl(d->network.gateway, F_DUPFD_CLOEXEC, 0);
@@ -137,9 +148,12 @@ int pods_make(struct deployment *d, struct kernel *k)
 			return deploy_error(d, err, "cannot make the pods' node: %s", strerror(-err));
 	}
 	for (unsigned i = 0; i < POD_MAX && !err; i++) {
-		if (i >= d->board->instances && !(i == POD_BROKER && k->broker))
+		if (i >= d->board->instances && !(i == POD_BROKER && k->broker) &&
+		    !(i == POD_ACTIVATOR && d->config.scaling.mode != SCALE_NONE))
 			continue;
-		if (k->own_netns)
+		if (i < INSTANCE_MAX && !deploy_begins(d, (instance_id)i))
+			err = place_pod(d, k, i);
+		else if (k->own_netns)
 			err = make_netns_pod(d, k, i);
 		else if (has_function(i))
 			err = make_host_pod(d, k, i);
@@ -149,6 +163,24 @@ int pods_make(struct deployment *d, struct kernel *k)
 	k->calls = k->pod[POD_BROKER].at;
 	k->calls.sin_port = htons(PORT_CALLS);
 	return err;
+}
+
+int pod_make(struct deployment *d, struct kernel *k, instance_id id)
+{
+	return make_netns_pod(d, k, id);
+}
+
+void pod_drop(struct kernel *k, instance_id id)
+{
+	struct pod *p = &k->pod[id];
+	char port[16];
+
+	/* The kernel would remove it with the namespace, but later: its name may be needed at once. */
+	snprintf(port, sizeof(port), "pod%u", id);
+	(void)netns_unlink(k->node_netns, port);
+	close(p->netns);
+	p->netns = -1;
+	p->sidecar = false;
 }
 
 void pods_drop(struct kernel *k)

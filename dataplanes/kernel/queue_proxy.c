@@ -9,12 +9,13 @@
 #include <unistd.h>
 
 #include "chain/clock.h"
+#include "dataplanes/kernel/activator.h"
 #include "dataplanes/kernel/proxy_head.h"
 #include "dataplanes/kernel/queue_proxy.h"
 #include "dataplanes/kernel/stream.h"
 #include "dataplanes/sure/sidecar/sidecar.h"
 
-enum { EVENTS = 128, ACCEPTS = 64, NONE = 0xffff, METRICS_LISTENER = 0xfffe, TICK_MS = 250,
+enum { EVENTS = 128, ACCEPTS = 64, NONE = 0xffff, METRICS_LISTENER = 0xfffe, POD_OPENED = 0xfffd, TICK_MS = 250,
        HEALTH_MS = 5 };
 
 #define HALF_REQUEST_NS (30 * NS_PER_SEC)
@@ -41,6 +42,7 @@ struct upstream {
 	uint64_t deadline;
 	uint16_t index, generation;
 	uint16_t next;              /* in the free or idle list */
+	uint16_t target;            /* pod; 0 but for an activator */
 	uint16_t client;            /* BUSY: for whom; NONE: who has gone meanwhile */
 	uint8_t state;              /* enum upstream_state */
 	bool used;
@@ -55,9 +57,10 @@ struct proxy {
 	struct queue_proxy_config c;
 	int epfd;
 	struct client *client;      /* [c.clients] */
-	struct upstream *upstream;  /* [c.limit]: a request in the function has its own connection */
+	struct upstream *upstream;  /* [uplinks]: a request in the function has its own connection */
 	struct stream_arena client_arena, upstream_arena;
-	uint16_t free_client, free_upstream, idle_upstream;
+	unsigned uplinks;
+	uint16_t free_client, free_upstream, idle_upstream[INSTANCE_MAX];
 	uint16_t first, last;       /* the queue */
 	uint16_t *again;            /* stack of clients with `again` */
 	unsigned again_count, queued, active, open;
@@ -114,7 +117,7 @@ static void client_close(struct proxy *p, struct client *c)
 
 static void upstream_close(struct proxy *p, struct upstream *u)
 {
-	uint16_t *at = &p->idle_upstream;
+	uint16_t *at = &p->idle_upstream[u->target];
 
 	if (u->state == UPSTREAM_IDLE) {
 		while (*at != u->index)
@@ -239,12 +242,27 @@ static void tell_handlers(struct proxy *p, const struct client *c, unsigned stat
 
 static void next_in_queue(struct proxy *p);
 
+/* Where a request may go now, a place for it being taken there; INSTANCE_NONE: nowhere. */
+static instance_id place_take(struct proxy *p)
+{
+	if (p->c.activator)
+		return activator_pick(p->c.activator);
+	return p->active < p->c.limit ? 0 : INSTANCE_NONE;
+}
+
+static void place_give(struct proxy *p, instance_id target)
+{
+	if (p->c.activator)
+		activator_done(p->c.activator, target);
+}
+
 /* `u` has ended its request one way or another. Returns its client, or NULL. */
 static struct client *upstream_done(struct proxy *p, struct upstream *u)
 {
 	struct client *c = u->client == NONE ? NULL : &p->client[u->client];
 
 	p->active--;
+	place_give(p, u->target);
 	u->client = NONE;
 	u->deadline = 0;
 	if (c)
@@ -290,8 +308,8 @@ static void upstream_respond(struct proxy *p, struct upstream *u)
 		stream_consume(&u->s);
 		u->used = true;
 		u->state = UPSTREAM_IDLE;
-		u->next = p->idle_upstream;
-		p->idle_upstream = u->index;
+		u->next = p->idle_upstream[u->target];
+		p->idle_upstream[u->target] = u->index;
 		if (u->s.filled)                /* nobody asked for that */
 			upstream_close(p, u);
 	}
@@ -319,21 +337,21 @@ static void upstream_event(struct proxy *p, struct upstream *u, uint32_t events)
 }
 
 /* A connection to the function with the request in p->head and the client's buffer sent; or NULL. */
-static struct upstream *upstream_send(struct proxy *p, const struct iovec *iov)
+static struct upstream *upstream_send(struct proxy *p, instance_id target, const struct iovec *iov)
 {
 	struct upstream *u;
 	int fd;
 
 	/* An idle connection that takes no byte was closed by the function: try the next. */
-	while (p->idle_upstream != NONE) {
-		u = &p->upstream[p->idle_upstream];
+	while (p->idle_upstream[target] != NONE) {
+		u = &p->upstream[p->idle_upstream[target]];
 		if (!stream_send(&u->s, iov, 2)) {
-			p->idle_upstream = u->next;
+			p->idle_upstream[target] = u->next;
 			return u;
 		}
 		upstream_close(p, u);
 	}
-	fd = stream_connect(&p->c.function);
+	fd = stream_connect(p->c.activator ? &p->c.activator->pod[target] : &p->c.function);
 	if (fd < 0 || p->free_upstream == NONE) {
 		if (fd >= 0)
 			close(fd);
@@ -343,6 +361,7 @@ static struct upstream *upstream_send(struct proxy *p, const struct iovec *iov)
 	p->free_upstream = u->next;
 	stream_open(&u->s, &p->upstream_arena, u->index, fd, true);
 	u->used = false;
+	u->target = target;
 	u->state = UPSTREAM_BUSY;
 	if (!stream_watch(p->epfd, fd, event_data(true, u->generation, u->index)) &&
 	    !stream_send(&u->s, iov, 2))
@@ -351,7 +370,8 @@ static struct upstream *upstream_send(struct proxy *p, const struct iovec *iov)
 	return NULL;
 }
 
-static void forward(struct proxy *p, struct client *c)
+/* To `target`, where place_take has taken a place. */
+static void forward(struct proxy *p, struct client *c, instance_id target)
 {
 	const char *why = "";
 	const uint16_t refused = ask_handlers(p, c, &why);
@@ -359,9 +379,11 @@ static void forward(struct proxy *p, struct client *c)
 	const struct iovec iov[2] = {
 		{ p->head, n < 0 ? 0 : (size_t)n }, { (void *)stream_body(&c->s), c->s.body },
 	};
-	struct upstream *u = n < 0 || refused ? NULL : upstream_send(p, iov);
+	struct upstream *u = n < 0 || refused ? NULL : upstream_send(p, target, iov);
 
 	stream_consume(&c->s);
+	if (!u)
+		place_give(p, target);
 	if (refused) {
 		answer(p, c, refused, why, c->keep_alive);
 		return;
@@ -383,12 +405,15 @@ static void forward(struct proxy *p, struct client *c)
 
 static void next_in_queue(struct proxy *p)
 {
-	while (p->first != NONE && p->active < p->c.limit) {
+	instance_id target;
+
+	while (p->first != NONE && (target = place_take(p)) != INSTANCE_NONE) {
 		struct client *c = &p->client[p->first];
 
 		queue_remove(p, c);
 		c->state = CLIENT_READING;
-		forward(p, c);
+		c->deadline = 0;
+		forward(p, c, target);
 	}
 }
 
@@ -412,25 +437,18 @@ static void metrics_page(struct proxy *p)
 	const struct stats *s = &p->stats;
 
 	snprintf(p->page, sizeof(p->page),
-		 "# TYPE queue_proxy_requests_total counter\n"
-		 "queue_proxy_requests_total %lu\n"
+		 "# TYPE queue_proxy_requests_total counter\n" "queue_proxy_requests_total %lu\n"
 		 "# TYPE queue_proxy_responses_total counter\n"
 		 "queue_proxy_responses_total{class=\"2xx\"} %lu\n"
 		 "queue_proxy_responses_total{class=\"3xx\"} %lu\n"
 		 "queue_proxy_responses_total{class=\"4xx\"} %lu\n"
 		 "queue_proxy_responses_total{class=\"5xx\"} %lu\n"
-		 "# TYPE queue_proxy_rejected_total counter\n"
-		 "queue_proxy_rejected_total %lu\n"
-		 "# TYPE queue_proxy_aborted_total counter\n"
-		 "queue_proxy_aborted_total %lu\n"
-		 "# TYPE queue_proxy_timeouts_total counter\n"
-		 "queue_proxy_timeouts_total %lu\n"
-		 "# TYPE queue_proxy_in_flight gauge\n"
-		 "queue_proxy_in_flight %u\n"
-		 "# TYPE queue_proxy_queued gauge\n"
-		 "queue_proxy_queued %u\n"
-		 "# TYPE queue_proxy_connections gauge\n"
-		 "queue_proxy_connections %u\n"
+		 "# TYPE queue_proxy_rejected_total counter\n" "queue_proxy_rejected_total %lu\n"
+		 "# TYPE queue_proxy_aborted_total counter\n" "queue_proxy_aborted_total %lu\n"
+		 "# TYPE queue_proxy_timeouts_total counter\n" "queue_proxy_timeouts_total %lu\n"
+		 "# TYPE queue_proxy_in_flight gauge\n" "queue_proxy_in_flight %u\n"
+		 "# TYPE queue_proxy_queued gauge\n" "queue_proxy_queued %u\n"
+		 "# TYPE queue_proxy_connections gauge\n" "queue_proxy_connections %u\n"
 		 "# TYPE queue_proxy_queue_seconds_total counter\n"
 		 "queue_proxy_queue_seconds_total %.6f\n"
 		 "# TYPE queue_proxy_request_seconds_total counter\n"
@@ -442,8 +460,7 @@ static void metrics_page(struct proxy *p)
 
 static const char *this_function(void *arg, unsigned i)
 {
-	(void)arg;
-	(void)i;
+	(void)arg, (void)i;
 	return "this";
 }
 
@@ -486,6 +503,7 @@ static void metrics_request(struct proxy *p, struct client *c)
 static void take_request(struct proxy *p, struct client *c)
 {
 	const struct http_head *h = &c->s.head;
+	instance_id target;
 
 	c->deadline = 0;
 	c->since = p->now;
@@ -497,10 +515,12 @@ static void take_request(struct proxy *p, struct client *c)
 		return;
 	}
 	p->stats.requests++;
-	if (p->active < p->c.limit && p->first == NONE) {
-		forward(p, c);
+	target = p->first == NONE ? place_take(p) : INSTANCE_NONE;
+	if (target != INSTANCE_NONE) {
+		forward(p, c, target);
 	} else if (p->queued < p->c.queue) {
 		queue_push(p, c);
+		c->deadline = p->c.activator && p->c.timeout_ns ? p->now + p->c.timeout_ns : 0;
 	} else {
 		p->stats.rejected++;
 		stream_consume(&c->s);
@@ -607,6 +627,16 @@ static void accept_clients(struct proxy *p, int listener, bool metrics)
 
 /* ---- The loop --------------------------------------------------------------------------------- */
 
+/* No instance has come in time. */
+static void give_up(struct proxy *p, struct client *c)
+{
+	p->stats.timeouts++;
+	queue_remove(p, c);
+	c->state = CLIENT_READING;
+	stream_consume(&c->s);
+	answer(p, c, 504, "no instance of the function took the request in time\n", c->keep_alive);
+}
+
 /* Who has waited too long? Returns whether anybody has a deadline still. */
 static bool sweep(struct proxy *p)
 {
@@ -621,10 +651,12 @@ static bool sweep(struct proxy *p)
 			wanted = true;
 		else if (c->state == CLIENT_DRAINING)
 			client_close(p, c);
+		else if (c->state == CLIENT_QUEUED)
+			give_up(p, c);
 		else
 			refuse(p, c, 408);
 	}
-	for (unsigned i = 0; i < p->c.limit; i++) {
+	for (unsigned i = 0; i < p->uplinks; i++) {
 		struct upstream *u = &p->upstream[i];
 
 		if (!u->deadline)
@@ -653,6 +685,9 @@ static void dispatch(struct proxy *p, const struct epoll_event *ev)
 		accept_clients(p, p->c.listen_fd, false);
 	} else if (index == METRICS_LISTENER) {
 		accept_clients(p, p->c.metrics_fd, true);
+	} else if (index == POD_OPENED) {
+		(void)!read(p->c.activator->wake_fd, &(uint64_t){ 0 }, sizeof(uint64_t));
+		next_in_queue(p);
 	} else if (p->client[index].state != CLIENT_FREE &&
 		   p->client[index].generation == generation) {
 		client_event(p, &p->client[index], ev->events);
@@ -683,6 +718,8 @@ static int loop(struct proxy *p)
 		}
 		p->again_count -= more;
 		memmove(p->again, p->again + more, p->again_count * sizeof(*p->again));
+		if (p->c.activator)
+			activator_tell(p->c.activator, p->now, p->queued, p->active);
 		deadlines = true;
 		if (p->now >= p->next_sweep) {
 			deadlines = sweep(p);
@@ -702,8 +739,9 @@ static int prepare(struct proxy *p)
 {
 	int err;
 
+	p->uplinks = p->c.limit * (p->c.activator ? activator_pods(p->c.activator) : 1);
 	p->client = calloc(p->c.clients, sizeof(*p->client));
-	p->upstream = calloc(p->c.limit, sizeof(*p->upstream));
+	p->upstream = calloc(p->uplinks, sizeof(*p->upstream));
 	p->again = calloc(2 * p->c.clients, sizeof(*p->again));
 	if (!p->client || !p->upstream || !p->again)
 		return -ENOMEM;
@@ -711,21 +749,25 @@ static int prepare(struct proxy *p)
 		p->client[i].index = (uint16_t)i;
 		p->client[i].next = p->free_client;
 	}
-	for (unsigned i = p->c.limit; i--; p->free_upstream = (uint16_t)i) {
+	for (unsigned i = p->uplinks; i--; p->free_upstream = (uint16_t)i) {
 		p->upstream[i].index = (uint16_t)i;
 		p->upstream[i].next = p->free_upstream;
 		p->upstream[i].client = NONE;
 	}
 	err = stream_arena_make(&p->client_arena, p->c.clients, p->c.body_max);
 	if (!err)
-		err = stream_arena_make(&p->upstream_arena, p->c.limit, p->c.body_max);
+		err = stream_arena_make(&p->upstream_arena, p->uplinks, p->c.body_max);
 	if (err)
 		return err;
 	p->epfd = epoll_create1(EPOLL_CLOEXEC);
 	if (p->epfd < 0)
 		return -errno;
 	err = listen_on(p, p->c.listen_fd, NONE);
-	return err ? err : listen_on(p, p->c.metrics_fd, METRICS_LISTENER);
+	if (!err && p->c.metrics_fd >= 0)
+		err = listen_on(p, p->c.metrics_fd, METRICS_LISTENER);
+	if (!err && p->c.activator)
+		err = listen_on(p, p->c.activator->wake_fd, POD_OPENED);
+	return err;
 }
 
 int queue_proxy_run(const struct queue_proxy_config *config)
@@ -737,7 +779,9 @@ int queue_proxy_run(const struct queue_proxy_config *config)
 		return -ENOMEM;
 	p->c = *config;
 	p->epfd = -1;
-	p->first = p->last = p->free_client = p->free_upstream = p->idle_upstream = NONE;
+	p->first = p->last = p->free_client = p->free_upstream = NONE;
+	for (unsigned i = 0; i < INSTANCE_MAX; i++)
+		p->idle_upstream[i] = NONE;
 	err = open_handlers(p);
 	if (!err)
 		err = prepare(p);

@@ -16,14 +16,17 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+struct activator;
+
 struct queue_proxy_config {
-	int listen_fd, metrics_fd;          /* listening, non-blocking; stay the caller's */
+	int listen_fd, metrics_fd;          /* listening, non-blocking; stay the caller's; metrics: -1 */
 	struct sockaddr_in function;        /* where the function listens */
 	unsigned clients;                   /* connections at most; the next one is answered 503 */
 	unsigned limit;                     /* requests in the function at a time; ≥ 1 */
 	unsigned queue;                     /* requests that may wait; then 503 */
 	uint32_t body_max;                  /* bytes; more is a 413 */
 	uint64_t timeout_ns;                /* for the function's response, then 504; 0: for ever */
+	const struct activator *activator;  /* NULL, or: it is one, `function` and `limit` do not count */
 	const char *handlers;               /* NULL, or what queue_proxy_handlers accepts */
 };
 
