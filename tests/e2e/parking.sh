@@ -7,12 +7,14 @@
 
 pictures=(tests/fuzz/corpus/parking_jpeg/*)
 
-for spec in null kernel:http kernel:knative skmsg; do
-	if ! can_run "$spec"; then
+for spec in null kernel:http kernel:knative kernel:knative,scale=zero skmsg sure:process; do
+	if ! can_run "${spec%%,*}"; then
 		skip "parking on $spec" "it cannot run here"
 		continue
 	fi
-	if [[ $spec == null ]]; then victims=(-); else victims=(charging persist-metadata plate-search); fi
+	if [[ $spec == null ]]; then victims=(-); else victims=(charging persist-metadata plate-search plate-index plate-detection); fi
+	# Each in turn on two of them; on those with more processes one that writes and one that does not.
+	[[ $spec == kernel:knative* || $spec == sure* ]] && victims=(charging plate-detection)
 	if ! serve -d "$spec" -w parking; then
 		not_ok "parking starts on $spec" "$(head -n 1 "$serve_log")"
 		continue
