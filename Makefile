@@ -202,6 +202,26 @@ $(B)/tests/unit/%: tests/unit/%.c $(LIB) | $(SKEL) $(PBC)
 	$(call say,TEST,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) $(DEPFLAGS) -o $@ $< $(LDFLAGS) -Wl,--whole-archive $(LIB) -Wl,--no-whole-archive -lcmocka $(LDLIBS)
 
+# Regressions made to order (tests/mutation.c), for the tests of `perhop gate`: the linker puts a mutant in
+# the place of one function of the product. `make MUTATION=copy` makes build/perhop-copy.
+MUTATIONS := copy serialize wakeup keepalive cpu leak
+wrap_copy := user_call_run
+wrap_wakeup := user_call_run
+wrap_cpu := user_call_run
+wrap_serialize := codec_encode
+wrap_keepalive := wire_encode
+wrap_leak := pool_free
+upper = $(shell printf %s '$(1)' | tr a-z A-Z)
+
+$(B)/perhop-%: tests/mutation.c $(PERHOP)
+	$(call say,MUTATION,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -DPERHOP_MUTATION_$(call upper,$*) $(LDFLAGS) -Wl,--wrap=$(wrap_$*) -o $@ $< \
+		$(CLI:%.c=$(B)/%.o) -Wl,--whole-archive $(LIB) -Wl,--no-whole-archive $(LDLIBS)
+
+ifdef MUTATION
+all: $(B)/perhop-$(MUTATION)
+endif
+
 .PHONY: unit
 unit: $(UNITBIN)
 	$(Q)for t in $(UNITBIN); do $$t || exit 1; done

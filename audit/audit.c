@@ -22,10 +22,12 @@
 #include "audit/segment.skel.h"
 #include "audit/serde.h"
 #include "audit/switches.h"
+#include "audit/syscalls.h"
 
 /* Attached in this order: who sets a tag comes before who reads it at the same tracepoint. */
 static const struct probe *const probes[AUDIT_PROBES] = {
 	&probe_copies, &probe_serde, &probe_interrupts, &probe_protocol, &probe_switches, &probe_cycles,
+	&probe_syscalls,
 };
 
 static const char *const shared_maps[] = {

@@ -13,7 +13,7 @@
 #include "audit/probe.h"
 #include "audit/segment.h"
 
-enum { AUDIT_HOOKS = 64, AUDIT_BINARIES = 8, AUDIT_PROBES = 6 };
+enum { AUDIT_HOOKS = 64, AUDIT_BINARIES = 8, AUDIT_PROBES = 7 };
 
 /* What became of a hook. */
 struct hook_state {

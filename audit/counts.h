@@ -51,6 +51,8 @@ enum audit_metric {
 	/* cycles.bpf.c */
 	M_CPU_TIME,                   /* a component on a CPU */
 	M_SOFTIRQ_TIME,               /* NET_RX softirq, whoever's context it borrowed */
+	/* syscalls.bpf.c */
+	M_SYSCALL,                    /* system calls entered */
 	M_COUNT,
 };
 

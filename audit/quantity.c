@@ -46,6 +46,7 @@ static const char *const metric_names[M_COUNT] = {
 	[M_ENCODE_PAYLOAD] = "encode_payload", [M_DECODE_HTTP] = "decode_http",
 	[M_DECODE_PAYLOAD] = "decode_payload", [M_TURN_OUT] = "turn_out", [M_TURN_IN] = "turn_in",
 	[M_CPU_TIME] = "cpu_time", [M_SOFTIRQ_TIME] = "softirq_time",
+	[M_SYSCALL] = "syscalls",
 };
 
 const char *quantity_key(enum quantity q)

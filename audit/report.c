@@ -512,6 +512,34 @@ static json_t *components_json(const struct session *s)
 	return all;
 }
 
+/*
+ * Every metric of every component and segment that is not 0 in some repetition: one number per request
+ * for each repetition. Segment 0: not attributed. What a gate compares.
+ */
+static json_t *cells_json(const struct session *s)
+{
+	json_t *list = json_array();
+
+	for (unsigned m = 0; m < M_COUNT; m++)
+		for (unsigned c = 0; c < s->components; c++)
+			for (unsigned g = 0; g < s->segments; g++) {
+				json_t *values = json_array();
+				bool any = false;
+
+				for (unsigned r = 0; r < s->reps; r++) {
+					any |= session_n(s, r, m, c, g) != 0;
+					json_array_append_new(values, number(session_n(s, r, m, c, g)));
+				}
+				if (any)
+					json_array_append_new(list, json_pack(
+						"{s:s, s:s, s:i, s:O}", "metric", metric_name(m),
+						"component", s->plan->component[c].name, "segment",
+						g ? (int)s->plan->segment[g].number : 0, "n", values));
+				json_decref(values);
+			}
+	return list;
+}
+
 static json_t *hooks_json(const struct session *s)
 {
 	json_t *list = json_array();
@@ -608,6 +636,7 @@ json_t *report_json(const struct session *s, const struct report_subject *subjec
 	if (!root)
 		return NULL;
 	json_object_set_new(root, "components", s->audit ? components_json(s) : json_object());
+	json_object_set_new(root, "cells", s->audit ? cells_json(s) : json_array());
 	json_object_set_new(root, "hooks", hooks_json(s));
 	json_object_set_new(root, "checks", checks_json(s));
 	json_object_set_new(root, "perf", perf_json(s));

@@ -22,7 +22,7 @@ struct report_subject {
 void report_text(FILE *out, const struct session *s, const struct report_subject *subject,
 		 bool detail);
 
-/* New reference; the caller adds `host`. NULL: out of memory. */
+/* New reference; the caller adds `host` and `pool`. NULL: out of memory. */
 json_t *report_json(const struct session *s, const struct report_subject *subject);
 
 /*

@@ -22,6 +22,8 @@
 enum { OPT_MODE = 256, OPT_JSON, OPT_REPS, OPT_THINK, OPT_PID, OPT_CGROUP, OPT_PORT, OPT_URL,
        OPT_SEED, OPT_DETAIL, OPT_NO_COST, OPT_CLOSE };
 
+#define DRAIN_NS (500 * NS_PER_MS)
+
 struct audit_arguments {
 	struct dataplane_list dataplanes;
 	const char *workload_text;
@@ -191,9 +193,23 @@ static void on_say(void *arg, const char *what)
 	progress_say(w->progress, "%s", what);
 }
 
+/* Buffers that are still in use a while after the last answer: leaked. null: no pool of ours. */
+static json_t *pool_json(const struct deployment *d)
+{
+	const uint64_t until = clock_now_ns() + DRAIN_NS;
+	const struct pool *p = d ? d->pool : NULL;
+
+	if (!p)
+		return json_null();
+	while (pool_in_use(p) && clock_now_ns() < until)
+		nanosleep(&(struct timespec){ .tv_nsec = 5 * NS_PER_MS }, NULL);
+	return json_pack("{s:I, s:I, s:I}", "buffers", (json_int_t)pool_buffers(p), "in_use_after",
+			 (json_int_t)pool_in_use(p), "refused", (json_int_t)pool_refused(p));
+}
+
 /* Print what came of a session. The exit code. */
 static int conclude(const struct audit_arguments *a, const struct session *s,
-		    const struct report_subject *subject, json_t *host)
+		    const struct report_subject *subject, const struct deployment *d, json_t *host)
 {
 	int status = STATUS_DONE;
 	json_t *record;
@@ -209,6 +225,7 @@ static int conclude(const struct audit_arguments *a, const struct session *s,
 	record = report_json(s, subject);
 	if (!record)
 		return STATUS_CANNOT;
+	json_object_set_new(record, "pool", pool_json(d));
 	json_object_set(record, "host", host);
 	return json_line(record) ? STATUS_CANNOT : status;
 }
@@ -242,7 +259,7 @@ static int measure(const struct audit_arguments *a, struct plan *plan, struct se
 			w->interrupted ? "interrupted" : w->d && w->d->why[0] ? w->d->why : why);
 		status = w->interrupted || err == -ECHILD ? STATUS_FAILED : STATUS_CANNOT;
 	} else {
-		status = conclude(a, s, subject, host);
+		status = conclude(a, s, subject, w->d, host);
 	}
 	session_free(s);
 	free(s);
