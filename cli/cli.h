@@ -38,6 +38,7 @@ int audit_main(int argc, char **argv);
 int trace_main(int argc, char **argv);
 int floor_main(int argc, char **argv);
 int surface_main(int argc, char **argv);
+int gate_main(int argc, char **argv);
 
 /*
  * SIGINT and SIGTERM as a file descriptor: readable means "end in good order". Blocks both for the

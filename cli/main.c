@@ -19,6 +19,7 @@ static const struct command commands[] = {
 	{ "verify", "check that all dataplanes give the same answers to the same requests", verify_main },
 	{ "audit", "count copies, switches, interrupts, protocol and serialization per request", audit_main },
 	{ "trace", "record the life of a request across all processes, for Perfetto", trace_main },
+	{ "gate", "fail when this build costs more than a baseline or a base revision", gate_main },
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };

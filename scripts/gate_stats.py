@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Statistics of the gate's soft tier: two builds, A and B, run in blocks (A, B, A again, in random order).
+
+What a shared machine does to one run it does to all components of that run: a neighbour's cache misses, stolen
+time and larger batches make everything slower at once. Hence two kinds of measure: absolute ones, compared
+within a block, and a component's CPU *relative to the other components of the same run*, which such noise
+leaves alone (a function that burns 5 % more shows at a quarter of the noise).
+"""
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Mapping, Sequence
+
+import numpy as np
+
+P_LIMIT = 0.01          # DESIGN: Mann-Whitney p < 0.01, in the screening and again in the confirmation
+LEVEL = 0.99
+FEWEST = 8              # blocks: fewer cannot reach p < 0.01 with room to spare
+ROUNDS = 4000
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """B against A at one measure. All ratios are of costs: above 1 is worse."""
+
+    n: int              # blocks
+    ratio: float        # median over blocks of B / A
+    low: float          # its bootstrap interval, LEVEL
+    high: float
+    p: float            # one-sided: B is not worse than A
+    floor: float        # A/A noise floor: by so much (as ratio - 1) do the two A of this job differ, at most
+    value_a: float      # medians, in the unit of the measure
+    value_b: float
+
+    def is_worse(self, effect: float) -> bool:
+        """The rule of one stage: p below the limit, and more than both the noise floor and `effect`."""
+        return self.n >= FEWEST and self.p < P_LIMIT and self.ratio - 1 > max(self.floor, effect)
+
+    @property
+    def resolution(self) -> float:
+        """Smaller changes (as ratio - 1) might not have been seen."""
+        return max(self.high / self.ratio - 1, self.floor)
+
+
+def relative(runs: Sequence[Mapping[str, float]], reference: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
+    """Each component's CPU with the common mode of its run taken out.
+
+    The common mode is the median, over the components, of how much each is above its own median in the
+    `reference` runs: one component that changes does not move it. Needs three components, else [] * n.
+    """
+    names = sorted(set.intersection(*(set(r) for r in [*runs, *reference]))) if runs and reference else []
+    names = [n for n in names if all(r[n] > 0 for r in [*runs, *reference])]
+    if len(names) < 3:
+        return [{} for _ in runs]
+    level = {n: float(np.median([math.log(r[n]) for r in reference])) for n in names}
+    out = []
+    for run in runs:
+        common = float(np.median([math.log(run[n]) - level[n] for n in names]))
+        out.append({n: math.exp(math.log(run[n]) - common) for n in names})
+    return out
+
+
+def _aligned_p(blocks: np.ndarray, rng: np.random.Generator) -> float:
+    """One-sided p that column 1 (B) is not above columns 0 and 2, by Mann-Whitney's statistic.
+
+    Values are aligned by their block's mean (Hodges and Lehmann), and the null distribution is that of
+    shuffling within the blocks: exact whatever the noise, as the order within a block was random.
+    """
+    aligned = blocks - blocks.mean(axis=1, keepdims=True)
+    ranks = aligned.ravel().argsort().argsort().reshape(aligned.shape).astype(float)
+    seen = ranks[:, 1].sum()
+    picks = rng.integers(0, blocks.shape[1], (ROUNDS, blocks.shape[0]))
+    null = ranks[np.arange(blocks.shape[0]), picks].sum(axis=1)
+    return float((1 + np.count_nonzero(null >= seen)) / (1 + ROUNDS))
+
+
+def _median_interval(x: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
+    """Bootstrap interval, LEVEL, of the median."""
+    medians = np.median(x[rng.integers(0, x.size, (ROUNDS, x.size))], axis=1)
+    low, high = np.quantile(medians, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def compare(blocks: Sequence[tuple[float, float, float]], seed: int = 1) -> Comparison | None:
+    """Blocks of costs (A, B, A again), each positive; None: none."""
+    x = np.array([b for b in blocks if min(b) > 0], dtype=float)
+    if not x.size:
+        return None
+    rng = np.random.default_rng(seed)
+    logs = np.log(x)
+    change = logs[:, 1] - (logs[:, 0] + logs[:, 2]) / 2
+    noise = logs[:, 0] - logs[:, 2]
+    low, high = _median_interval(change, rng)
+    # Two single runs differ more than a run from the mean of two does.
+    floor = max(abs(v) for v in _median_interval(noise, rng)) * math.sqrt(1.5 / 2)
+    return Comparison(len(x), math.exp(float(np.median(change))), math.exp(low), math.exp(high),
+                      _aligned_p(logs, rng), math.exp(floor) - 1,
+                      float(np.median(x[:, [0, 2]])), float(np.median(x[:, 1])))
