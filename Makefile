@@ -222,6 +222,8 @@ ifdef MUTATION
 all: $(B)/perhop-$(MUTATION)
 endif
 
+MUTANTS := $(MUTATIONS:%=$(B)/perhop-%)
+
 .PHONY: unit
 unit: $(UNITBIN)
 	$(Q)for t in $(UNITBIN); do $$t || exit 1; done
@@ -296,7 +298,7 @@ check-mpk: all $(GUEST) ## gate=mpk on an emulated CPU with protection keys (QEM
 	@tests/run -b $(B) e2e/sure_mpk
 
 .PHONY: check
-check: all $(UNITBIN) $(FUZZBIN) $(GUEST) ## every test: lint, unit, fuzz replays, Python, end to end
+check: all $(UNITBIN) $(FUZZBIN) $(GUEST) $(MUTANTS) ## every test: lint, unit, fuzz replays, Python, end to end
 	@tests/run -b $(B) $(TESTS)
 
 .PHONY: reproduce
@@ -323,6 +325,15 @@ endif
 headline: ## README's head from a run: RUN=results/runs/DIR
 	@test -n "$(RUN)" || { echo 'usage: make headline RUN=results/runs/DIR'; exit 2; }
 	@$(PYTHON) scripts/headline.py '$(RUN)'
+
+# BASE=revision, or none: the committed baseline. D=dataplane, W=workload, BUDGET=minutes.
+.PHONY: gate
+gate: all ## fail when this build costs more than the baseline, or than BASE=revision
+	@$(PERHOP) gate $(if $(BASE),--base '$(BASE)') $(if $(D),-d '$(D)') $(if $(W),-w '$(W)') $(if $(BUDGET),--budget $(BUDGET))
+
+.PHONY: gate-baseline
+gate-baseline: all ## measure this kernel class's baseline anew, show what changes, write it
+	@$(PERHOP) gate --update-baseline
 
 .PHONY: bench
 bench: all ## our load generator beside wrk, on this machine

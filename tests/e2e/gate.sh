@@ -1,0 +1,61 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# `perhop gate`: this build against the committed baseline; regressions made to order are caught and named;
+# what cannot be measured is never a pass. Mutants: tests/mutation.c.
+cd "$(dirname "$0")/../.." || exit 2
+. tests/e2e/lib.sh
+. tests/e2e/audit-lib.sh
+
+need_probes 'the gate'
+
+# Never a pass without a measurement.
+"$PERHOP" gate --baseline "$scratch" >"$scratch/none" 2>&1
+check 'without a baseline of this kernel class the gate cannot judge' "status $?: $(head -n 1 "$scratch/none")" \
+	grep -q '^COULD NOT DECIDE' "$scratch/none"
+"$PERHOP" gate --base no-such-revision >"$scratch/none" 2>&1
+status=$?
+check 'a base revision that does not exist is exit code 2' "status $status: $(tail -n 1 "$scratch/none")" test "$status" = 2
+
+# This very build. Its counts are the baseline for the mutants, whatever the machine.
+"$PERHOP" gate --update-baseline --baseline "$scratch/own.json" -d skmsg -d kernel:http -w echo,length=2 \
+	>"$scratch/own" 2>&1
+status=$?
+if ((status)); then
+	skip 'regressions are caught' "no baseline could be made here: $(grep -m 1 'not measured' "$scratch/own" || tail -n 1 "$scratch/own")"
+	exit 0
+fi
+
+# caught MUTATION DATAPLANE WORDS: is it a regression, and called by its name, where it is?
+caught() {
+	local out="$scratch/$1" status mutant
+	mutant="$(dirname "$PERHOP")/perhop-$1"
+	if [[ ! -x $mutant ]]; then
+		skip "the mutation $1 is caught and named" "make MUTATION=$1 was not run"
+		return
+	fi
+	timeout 80 "$PERHOP" gate --program "$mutant" --baseline "$scratch/own.json" -d "$2" -w echo,length=2 \
+		--junit "$out.xml" >"$out" 2>&1
+	status=$?
+	if ((status == 1)) && grep -q "^REGRESSION .*$2 .*$3" "$out" && grep -q '<failure' "$out.xml"; then
+		ok "the mutation $1 is caught and named"
+	else
+		not_ok "the mutation $1 is caught and named" "status $status: $(head -n 1 "$out")"
+	fi
+}
+
+caught copy skmsg 'copies at f1'
+caught serialize kernel:http 'serializations at f1'
+caught wakeup skmsg 'wake-ups at f1'
+caught leak skmsg 'buffers in use'
+
+# The project's own gate: what `make gate` does. Another kernel, compiler or nginx is no failure of the code.
+"$PERHOP" gate >"$scratch/hard" 2>&1
+case $? in
+0) ok 'this build costs no more than the committed baseline' ;;
+1)
+	sed 's/^/# /' "$scratch/hard"
+	not_ok 'this build costs no more than the committed baseline' "$(head -n 1 "$scratch/hard"); if that is meant: make gate-baseline"
+	;;
+*) skip 'this build costs no more than the committed baseline' \
+	"$(grep -m 1 -A 1 '^undecided' "$scratch/hard" | tr -s ' \n' ' ')" ;;
+esac

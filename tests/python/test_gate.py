@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The gate's verdicts on synthetic data: false alarms, power, and what it says when it cannot tell."""
+import json
+import tempfile
+import unittest
+from pathlib import Path
+from xml.etree import ElementTree
+
+import synthetic  # noqa: F401  (sets the import path)
+import numpy as np
+
+import gate_callgrind
+import gate_hard
+import gate_output
+import gate_records
+import gate_soft
+import gate_stats
+
+EFFECT = 0.02
+
+
+def blocks(rng: np.random.Generator, n: int, change: float, noise: float = 0.05, drift: float = 0.3) -> list[tuple[float, float, float]]:
+    """Blocks of (A, B, A): B is `change` above A; each block has its own level, noise is skewed to the right."""
+    level = np.exp(drift * rng.standard_normal((n, 1)))
+    x = level * np.exp(noise * rng.standard_normal((n, 3))) * (1 + (rng.random((n, 3)) < 0.02) * rng.exponential(1, (n, 3)))
+    x[:, 1] *= 1 + change
+    return [tuple(row) for row in x]
+
+
+def is_regression(rng: np.random.Generator, n: int, change: float, noise: float = 0.05) -> bool:
+    """A whole soft verdict: screening, then a confirmation of its own."""
+    first = gate_stats.compare(blocks(rng, n, change, noise))
+    if not first.is_worse(EFFECT):
+        return False
+    second = gate_stats.compare(blocks(rng, n, change, noise))
+    return gate_soft.judge(first, second, EFFECT)[0] == gate_records.WORSE
+
+
+class Statistics(unittest.TestCase):
+    def test_identical_builds_fail_less_than_once_in_three_hundred(self) -> None:
+        rng = np.random.default_rng(1)
+        alarms = sum(is_regression(rng, 12, 0.0, noise) for noise in (0.02, 0.2) for _ in range(150))
+        self.assertLessEqual(alarms, 1)
+
+    def test_one_stage_keeps_its_p(self) -> None:
+        rng = np.random.default_rng(2)
+        low = sum(gate_stats.compare(blocks(rng, 12, 0.0)).p < 0.05 for _ in range(300))
+        self.assertLess(low / 300, 0.09)
+        self.assertGreater(low / 300, 0.02)
+
+    def test_five_percent_is_found_in_nine_of_ten(self) -> None:
+        rng = np.random.default_rng(3)
+        found = sum(is_regression(rng, 24, 0.05, 0.035) for _ in range(50))
+        self.assertGreaterEqual(found, 45)
+
+    def test_faster_is_never_a_regression(self) -> None:
+        rng = np.random.default_rng(4)
+        self.assertFalse(any(is_regression(rng, 16, -0.2) for _ in range(50)))
+
+    def test_too_few_blocks_are_no_verdict(self) -> None:
+        rng = np.random.default_rng(5)
+        few = gate_stats.compare(blocks(rng, 4, 0.5))
+        self.assertEqual(gate_soft.judge(few, None, EFFECT)[0], gate_records.UNKNOWN)
+
+    def test_suspicion_without_confirmation_is_undecided(self) -> None:
+        rng = np.random.default_rng(6)
+        first = gate_stats.compare(blocks(rng, 20, 0.3))
+        self.assertTrue(first.is_worse(EFFECT))
+        self.assertEqual(gate_soft.judge(first, None, EFFECT)[0], gate_records.UNKNOWN)
+
+    def test_relative_cpu_takes_out_what_all_components_share(self) -> None:
+        rng = np.random.default_rng(7)
+        def run(extra: float) -> dict[str, float]:
+            common = float(np.exp(0.5 * rng.standard_normal()))
+            return {"gateway": 10 * common, "f1": 3 * common * (1 + extra), "f2": 2 * common}
+        base, head = [run(0) for _ in range(10)], [run(0.05) for _ in range(10)]
+        after = gate_stats.relative(head, base)
+        level = float(np.median([b["f1"] for b in gate_stats.relative(base, base)]))
+        for values in after:
+            self.assertAlmostEqual(values["f1"] / level, 1.05, places=6)
+
+    def test_a_faster_component_does_not_make_the_others_look_slower(self) -> None:
+        base = [{"gateway": 10.0, "f1": 3.0, "f2": 2.0}] * 5
+        head = [{"gateway": 10.0, "f1": 1.5, "f2": 2.0}] * 5
+        self.assertAlmostEqual(gate_stats.relative(head, base)[0]["f2"], 2.0)
+
+    def test_two_components_have_no_common_mode(self) -> None:
+        self.assertEqual(gate_stats.relative([{"a": 1.0, "b": 1.0}], [{"a": 1.0, "b": 1.0}]), [{}])
+
+
+class Counts(unittest.TestCase):
+    def verdict(self, key: str, base: float, now: float, bound: float = 0.0) -> str:
+        return gate_hard.judge(key, {"value": base, "bound": bound}, {"value": now, "bound": bound})[0]
+
+    def test_one_more_copy_is_a_regression(self) -> None:
+        self.assertEqual(self.verdict("copy_user|f1|4", 0, 1), gate_records.WORSE)
+
+    def test_a_wake_up_may_be_cut_off_by_the_window(self) -> None:
+        self.assertEqual(self.verdict("wakeups|f1|3", 0.99, 1.0, 0.01), gate_records.OK)
+        self.assertEqual(self.verdict("wakeups|f1|3", 1.0, 2.0, 0.01), gate_records.WORSE)
+
+    def test_fewer_is_better(self) -> None:
+        self.assertEqual(self.verdict("syscalls|f1|3", 3, 2), gate_records.BETTER)
+
+    def test_what_varies_is_no_count(self) -> None:
+        self.assertEqual(self.verdict("copy_user|f1|4", 1, 1.4, 0.8), gate_records.UNKNOWN)
+
+    def test_instructions_may_grow_a_little(self) -> None:
+        self.assertEqual(self.verdict("instructions|echo", 7000, 7100), gate_records.OK)
+        self.assertEqual(self.verdict("instructions|echo", 7000, 7400), gate_records.WORSE)
+
+
+def plan(**more: object) -> dict[str, object]:
+    """A plan of the hard tier without anything."""
+    return {"schema_version": 1, "kind": "gate-plan", "kernel_class": "linux-6.18-x86_64", "baseline": None, "base": None,
+            "has_base": False, "tier": 1, "dataplanes": [], "workloads": [], "budget_s": 60, "effect": EFFECT, "update": False,
+            "started": 0, "commits": ["abc1234 a | change"], "from": None, **more}
+
+
+class Verdicts(unittest.TestCase):
+    def gate(self, folder: str, **more: object) -> gate_records.Gate:
+        (Path(folder) / "plan.json").write_text(json.dumps(plan(**more)))
+        return gate_records.Gate(Path(folder))
+
+    def test_without_a_baseline_nothing_passes(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            gate = self.gate(folder, baseline=str(Path(folder) / "absent.json"))
+            rows = gate_hard.rows(gate)
+            self.assertEqual(gate_hard.jobs(gate), [])
+            self.assertEqual(gate_output.exit_code(rows), 2)
+            self.assertIn("linux-6.18-x86_64", rows[0].text)
+
+    def test_a_baseline_of_another_kernel_class_is_not_used(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "other.json"
+            file.write_text(json.dumps({"kernel_class": "linux-5.15-x86_64", "cells": {}}))
+            self.assertEqual(gate_output.exit_code(gate_hard.rows(self.gate(folder, baseline=str(file)))), 2)
+
+    def test_probes_that_were_refused_are_no_pass(self) -> None:
+        with self.assertRaisesRegex(ValueError, "CAP_BPF"):
+            gate_hard.of_audit({"no_probes": "CAP_BPF is missing", "counts": None})
+
+    def test_exit_codes(self) -> None:
+        def row(verdict: str) -> gate_records.Row:
+            return gate_records.Row("hard", "c", "m", "w", verdict, 1, 2, "t")
+        for verdicts, code in (([], 2), (["ok", "better", "new"], 0), (["ok", "undecided"], 2), (["undecided", "REGRESSION"], 1)):
+            self.assertEqual(gate_output.exit_code([row(v) for v in verdicts]), code)
+
+    def test_outputs_survive_any_text(self) -> None:
+        nasty = 'a|b <c> "d" & é'
+        rows = [gate_records.Row("hard", nasty, nasty, nasty, gate_records.WORSE, 1, 2, nasty)]
+        tree = ElementTree.fromstring(gate_output.junit(rows).encode())
+        self.assertEqual((tree.get("failures"), len(tree.findall("testcase/failure"))), ("1", 1))
+        with tempfile.TemporaryDirectory() as folder:
+            table = gate_output.markdown(self.gate(folder), rows)
+        line = next(x for x in table.splitlines() if x.startswith("| **REG"))
+        self.assertEqual(line.replace("\\|", "").count("|"), 7)
+
+    def test_a_baseline_survives_its_text(self) -> None:
+        baseline = {"schema_version": 1, "cells": {"a b": {"dataplane": "a", "measures": {"copy_user|f1|4": {"value": 1.0}}},
+                                                   "program": {"measures": {"size|code": {"value": 2}}}}}
+        self.assertEqual(json.loads(gate_hard.baseline_text(baseline)), baseline)
+
+    def test_the_difference_of_baselines_names_what_changes(self) -> None:
+        def one(value: float) -> dict[str, object]:
+            return {"cells": {"a b": {"measures": {"copy_user|f1|4": {"value": value, "bound": 0}}}}}
+        self.assertEqual(gate_hard.differences(one(1), one(1)), [])
+        self.assertIn("copy_user of f1", gate_hard.differences(one(1), one(2))[0])
+
+    def test_callgrind_lines_of_callees_are_not_counted_twice(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "callgrind.1"
+            file.write_text("events: Ir\nfn=(1) outer\n10 5\ncfn=(2) inner\ncalls=1 20\n10 100\n11 7\nfn=(2)\n20 100\n")
+            self.assertEqual(gate_callgrind.totals(file), {"outer": 12, "inner": 100})
