@@ -167,7 +167,7 @@ static json_int_t most_instructions(const struct gate *g, const char *prefix, ch
 static int send_requests(struct gate *g, struct spawned *s, struct client *client, unsigned requests)
 {
 	const uint64_t until = clock_now_ns() + REQUESTS_TIMEOUT_S * NS_PER_SEC;
-	struct client_result result;
+	struct client_result result = { 0 };
 	int err = client_go(client, requests, 0);
 
 	while (!err) {
@@ -188,7 +188,7 @@ static int drive(struct gate *g, struct spawned *s, const char *workload, unsign
 		 size_t why_bytes)
 {
 	json_t *o = json_loads(s->text, JSON_DISABLE_EOF_CHECK, NULL);
-	struct client_config config = { .threads = 1, .seed = 1, .cpu = -1,
+	struct client_config config = { .threads = 1, .seed = 1, .cpu = -1, .netns = -1,
 					.target.sin_family = AF_INET };
 	const struct workload *found;
 	struct client *client = NULL;

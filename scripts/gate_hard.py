@@ -116,8 +116,12 @@ def cells(gate: Gate) -> list[tuple[str, str]]:
 
 
 def program_cells(gate: Gate) -> list[str]:
-    """Workloads whose instructions are counted."""
-    return sorted({w for _, w in cells(gate)})
+    """Workloads whose instructions are counted: not where the baseline has none."""
+    workloads = sorted({w for _, w in cells(gate)})
+    if gate.plan["has_base"] or gate.plan["update"] or gate.baseline is None:
+        return workloads
+    kept_measures = gate.baseline["cells"].get("program", {}).get("measures", {})
+    return [w for w in workloads if f"instructions|{w}" in kept_measures]
 
 
 def no_baseline(gate: Gate) -> str | None:

@@ -6,7 +6,7 @@ import unittest
 from pathlib import Path
 from xml.etree import ElementTree
 
-import synthetic  # noqa: F401  (sets the import path)
+import synthetic
 import numpy as np
 
 import gate_callgrind
@@ -17,6 +17,7 @@ import gate_soft
 import gate_stats
 
 EFFECT = 0.02
+assert synthetic.ROOT    # it sets the import path
 
 
 def blocks(rng: np.random.Generator, n: int, change: float, noise: float = 0.05, drift: float = 0.3) -> list[tuple[float, float, float]]:
