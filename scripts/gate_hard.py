@@ -4,8 +4,8 @@
 A measure is (metric, component, segment) of the audit in `isolated` mode, or one of: buffers in use after the
 load, instructions per request, bytes of the program. Its value is the median over repetitions; its bound is
 how far repetitions lie apart, without the farthest on each side. Worse means: above the other value by more
-than both bounds and ALLOWED. What varies by more than half an event per request is no count: it is left out
-of a baseline, and a gate that meets it says that it cannot judge.
+than both bounds and ALLOWED. What varies by more than half an event per request is no count: where a
+baseline has found that, it is not judged; a gate that meets it says that it cannot judge.
 """
 from __future__ import annotations
 
@@ -239,6 +239,8 @@ def cell_rows(gate: Gate, dataplane: str, workload: str) -> list[Row]:
         metric = key.split("|")[0]
         zero = {"value": 0.0, "bound": 0.0}
         b, n = base.get(key, zero), now.get(key, zero)
+        if b["bound"] > NO_COUNT:       # the baseline says so itself: it is no count
+            continue
         verdict, allowed = judge(key, b, n)
         out.append(Row("hard", name, METRICS[metric][0], now.get(key, b)["where"], verdict, b["value"], n["value"],
                        explain(metric, b, n, verdict, allowed, base, now), key,
@@ -394,7 +396,7 @@ def make_baseline(gate: Gate) -> tuple[dict[str, Any], list[str]]:
         record = [j["record"] for j in gate.of("audit", "head", dataplane=dataplane, workload=workload) if j["record"]][-1]
         commit = record["host"]["git_sha"]
         made[name] = {"dataplane": dataplane, "workload": workload, "counted": attached(record),
-                      "measures": {k: m for k, m in sorted(measures.items()) if m["bound"] <= NO_COUNT}}
+                      "measures": dict(sorted(measures.items()))}
     program, more = program_measures(gate, "head")
     if program:
         made["program"] = {"measures": program}
