@@ -343,6 +343,10 @@ bench: all ## our load generator beside wrk, on this machine
 bench-hop: all ## CPU per request of a kernel:http function beside nginx with a constant: at most 1.3 times
 	@tests/bench/hop.sh $(PERHOP)
 
+.PHONY: bench-mqtt
+bench-mqtt: all ## 10,000 events a second over MQTT at QoS 1: any lost? how many at most, and beside HTTP
+	@tests/bench/mqtt.sh $(PERHOP)
+
 .PHONY: bench-sure
 bench-sure: $(B)/tests/bench/sure ## ns of a call gate's crossing, a buffer's opening, the library sidecar
 	@$<

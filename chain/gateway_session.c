@@ -406,8 +406,7 @@ void session_unsubscribe(struct ports *p, struct pconn *c, const struct packet *
 		s->filter[at] = s->filter[--s->filters];
 		p->filters--;
 	}
-	if (!s->filters)
-		unlink_subscriber(p, s);
+	/* It stays among the subscribers: it may hold messages, which sessions_shed must find. */
 	pconn_send(p, c, out);
 }
 

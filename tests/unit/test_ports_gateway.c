@@ -460,6 +460,25 @@ static void test_a_subscriber_that_does_not_keep_up_is_let_go(void **state)
 	close(fd);
 }
 
+static void test_messages_of_who_has_unsubscribed_do_not_hold_up_the_others(void **state)
+{
+	struct bench *b = *state;
+	int sub = client(b, "s"), fd = client(b, "p");
+
+	subscribe(b, sub, "free");     /* no chain's: an event is at once a message */
+	for (uint8_t i = 1; i <= 2 * LEAVES; i++) {
+		publish(fd, i, i <= LEAVES ? "free" : "in/1", "x", true, false);
+		run(b, 1);
+		answer_all(b, 200);
+		run(b, 1);
+		if (i == LEAVES)
+			say(sub, "\xa2\x08\0\1\0\4free", 10);
+	}
+	assert_int_equal(b->p->stats.acknowledged, 2 * LEAVES);
+	close(sub);
+	close(fd);
+}
+
 static void test_a_flood_of_subscriptions_is_bounded(void **state)
 {
 	struct bench *b = *state;
@@ -642,6 +661,7 @@ int main(void)
 		CASE(test_answers_go_to_every_subscriber_once),
 		CASE(test_a_persistent_session_gets_what_it_has_missed),
 		CASE(test_a_subscriber_that_does_not_keep_up_is_let_go),
+		CASE(test_messages_of_who_has_unsubscribed_do_not_hold_up_the_others),
 		CASE(test_a_flood_of_subscriptions_is_bounded),
 		CASE(test_a_client_identifier_is_taken_over),
 		CASE(test_silence_beyond_the_keep_alive_ends_a_connection),
