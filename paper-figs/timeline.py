@@ -23,7 +23,7 @@ def group(component: str) -> str:
     """The part of the pipeline that a component belongs to."""
     if component.endswith("/sidecar"):
         return "sidecars"
-    if component.endswith("/activator") or component == "autoscaler":
+    if component.startswith("activator/") or component == "autoscaler":
         return "activators, autoscaler"
     if component == "broker":
         return "broker"

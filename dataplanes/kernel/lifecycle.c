@@ -84,7 +84,7 @@ static int start_activator(struct deployment *d, function_id f)
 	char name[64];
 	pid_t pid;
 
-	snprintf(name, sizeof(name), "%s/activator", d->app->functions[f]->name);
+	snprintf(name, sizeof(name), "activator/%s", d->app->functions[f]->name);
 	if (fd < 0)
 		return deploy_error(d, fd, "%s cannot listen: %s", name, strerror(-fd));
 	pid = deploy_fork(d, name, COMPONENT_ACTIVATOR, INSTANCE_NONE);

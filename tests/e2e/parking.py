@@ -11,7 +11,6 @@ supervisor. Then prints "equal", or what differs. Exit code 0: equal; 1: not.
 import http.client
 import json
 import os
-import re
 import signal
 import sys
 import threading
@@ -54,7 +53,7 @@ def named(supervisor, name):
             with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
                 children = [int(p) for p in f.read().split()]
             with open(f"/proc/{pid}/comm", encoding="ascii") as f:
-                if re.search(name[:9], f.read()):
+                if f.read().strip() == name[:15]:
                     found.append(pid)
         except OSError:
             continue
