@@ -105,7 +105,8 @@ int network_choose(int netns, uint32_t *base)
 /*
  * The wire. A network card gives whole checksums to it, so the client's end makes them itself; and a card
  * is polled and merges segments (NAPI, GRO), which a veth does only when told. Both hold with and without
- * acceleration. XDP can redirect to a device only if that is polled: hence GRO in pods as well.
+ * acceleration. XDP can redirect to a device only if its other end is polled (Linux 5.13; before that an XDP
+ * program had to be there): hence GRO in pods as well.
  */
 static int make_wire(struct network *n)
 {

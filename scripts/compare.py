@@ -60,7 +60,8 @@ def is_backend(record: Row, name: str) -> bool:
     spec, *options = name.split(",")
     if record["dataplane"] != spec and record["dataplane"].split(":")[0] != spec:
         return False
-    have = {k: str(v) for k, v in record["dataplane_options"].items()}
+    have = {k.replace("_", "-"): str(v) for k, v in (record.get("network") or {}).items()}
+    have.update((k, str(v)) for k, v in record["dataplane_options"].items())
     return all(have.get(o.partition("=")[0]) == o.partition("=")[2] for o in options)
 
 

@@ -136,6 +136,12 @@ static void put_workers(FILE *out, const struct nginx_conf *c)
 	fprintf(out, "%u", c->workers);
 }
 
+/* Several workers have a socket each: the kernel shares connections out, and no worker wakes for another's. */
+static void put_reuseport(FILE *out, const struct nginx_conf *c)
+{
+	fputs(c->workers > 1 ? " reuseport" : "", out);
+}
+
 static void put_dir(FILE *out, const struct nginx_conf *c)
 {
 	fputs(c->dir, out);
@@ -187,6 +193,7 @@ static const struct {
 	{ "LISTEN_CALLS", put_listen_calls },
 	{ "MASTER", put_master },
 	{ "MODULES", put_modules },
+	{ "REUSEPORT", put_reuseport },
 	{ "ROLE", put_role },
 	{ "TIMEOUT", put_timeout },
 	{ "UPSTREAMS", put_upstreams },

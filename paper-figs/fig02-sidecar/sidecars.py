@@ -2,14 +2,10 @@
 """CPU of a function and its sidecar, whole and by layer, from this experiment's records."""
 from __future__ import annotations
 
-from typing import Any, Mapping, Sequence
-
-from records import select
+from typing import Any, Mapping
 
 Row = Mapping[str, Any]
 
-# A proxy's system -> the same pipeline without. The library's is shared memory.
-BASE = {"nginx": "none", "queue-proxy": "none", "library": "shared"}
 FUNCTION, SIDECAR = "f1", "f1/sidecar"
 
 
@@ -36,8 +32,7 @@ def kernel_share(row: Row) -> float | None:
     return None if found is None or sum(found) <= 0 else found[1] / sum(found)
 
 
-def added(records: Sequence[Row], system: str) -> list[float]:
-    """CPU of function and sidecar over the same without the sidecar, one ratio per repetition."""
-    without = {r["rep"]: pod_cpu(r) for r in select(records, system=BASE[system], point="c32")}
-    return [v / b for r in select(records, system=system, point="c32")
-            if (v := pod_cpu(r)) is not None and (b := without.get(r["rep"]))]
+def share_with_softirqs(row: Row) -> float | None:
+    """The same with the softirqs that ran on top of the sidecar's process, which its CPU clock counts."""
+    found, whole = parts(row), (row["cpu_us"] or {}).get(SIDECAR)
+    return None if found is None or not whole else max(0.0, 1 - found[0] / whole)

@@ -28,6 +28,9 @@ done
 
 agree() { "$PERHOP" verify -w boutique -n 60 -d "$1" >"$scratch/verify" 2>&1; }
 
+check "every record says what its network was" "$(json "$scratch/can" 'o.get("network")')" \
+	test "$(json "$scratch/can" 'sorted(o["network"])')" = "['accel', 'client', 'gateway', 'iptables', 'iptables_rules']"
+
 # The same answers as without any network, whatever is between: pages of several segments, too.
 for spec in null skmsg kernel:http kernel:knative; do
 	can_run "$spec" || { skip "$spec with client=node" "cannot run here"; continue; }
@@ -69,6 +72,31 @@ if "$PERHOP" audit -d null -w echo -n 20 --reps 1 --no-cost --json 2>/dev/null |
 	done
 else
 	skip "protocol tasks with and without acceleration" "the kernel takes no probes from us"
+fi
+
+# layers SPEC EXPRESSION: of the record's `layers.us` as u, `o` the record.
+layers() {
+	"$PERHOP" run -d "$1" -w echo -c 16 --close -t 1 --warmup 0.2 --layers --json >"$scratch/layers" 2>"$scratch/err"
+	json "$scratch/layers" "(lambda u: $2)((o['layers'] or {'us': None})['us'])" 2>&1
+}
+
+reason=$(layers skmsg,client=node,gateway=pod "'' if u else (o['invalid_reasons'] or [o['skipped']])[0]")
+if [[ -n $reason ]]; then
+	skip "CPU by layer" "$reason"
+else
+	check "without rules there is no netfilter, and forwarding is the host's" "$(head -c 300 "$scratch/layers")" \
+		test "$(layers skmsg,client=node,gateway=pod "u['netfilter'] < 0.05 * u['host_stack']")" = True
+	check "what the layers add up to is what the CPU clocks saw" "$(json "$scratch/layers" \
+		"sum(o['layers']['us'].values()), o['ccr_us'], o['layers']['client_us'], o['generator_cpu_percent'] * 1e4 / o['rps']")" \
+		test "$(json "$scratch/layers" "0.7 < (sum(o['layers']['us'].values()) + o['layers']['client_us'])
+			/ (o['ccr_us'] + o['generator_cpu_percent'] * 1e4 / o['rps']) < 1.5")" = True
+	if [[ " ${usable[*]} " == *"accel=xdp,iptables-rules"* ]]; then
+		check "rules are netfilter's" "$(head -c 300 "$scratch/layers")" \
+			test "$(layers skmsg,client=node,gateway=pod,iptables-rules=1000 "u['netfilter'] > 0.2 * u['host_stack']")" = True
+		check "past the node's stack there is neither" "$(head -c 300 "$scratch/layers")" test "$(layers \
+			skmsg,client=node,gateway=pod,accel=xdp,iptables-rules=1000 \
+			"u['netfilter'] + u['host_stack'] < 0.2 * u['redirect']")" = True
+	fi
 fi
 
 # kill -9 of the supervisor under load: namespaces, devices, programs, rules go with it.

@@ -153,6 +153,21 @@ static void only_what_needs_a_master_process_has_one(void **state)
 	free(ingress);
 }
 
+static void several_workers_have_a_socket_each(void **state)
+{
+	static const enum nginx_role roles[] = { NGINX_BROKER, NGINX_SIDECAR };
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		char *alone = render(roles[i], 1), *shared = render(roles[i], 2);
+
+		assert_false(has(alone, "reuseport"));
+		assert_true(has(shared, "listen 10.77.0.66:8080 backlog=4096 reuseport;"));
+		free(alone);
+		free(shared);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -163,6 +178,7 @@ int main(void)
 		cmocka_unit_test(the_broker_balances_over_all_instances),
 		cmocka_unit_test(a_clients_perhop_fields_do_not_reach_a_function),
 		cmocka_unit_test(only_what_needs_a_master_process_has_one),
+		cmocka_unit_test(several_workers_have_a_socket_each),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
