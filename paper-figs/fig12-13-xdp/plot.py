@@ -128,7 +128,7 @@ def _node(ax: Axes, conf: Experiment, records: Rows) -> None:
     ax.set_xticks(range(len(systems)), [_two_lines(conf, s) for s in systems], fontsize=5.2)
     ax.set_ylim(bottom=0)
     ax.grid(False, axis="x")
-    ax.set_title("node's networking layer, kcycles per request\n○ kept alive  ◇ new connections  ┄ published")
+    ax.set_title("node's networking, kcycles\n● kept alive  ◆ new  ┄ published")
 
 
 def _two_lines(conf: Experiment, system: str) -> str:
