@@ -88,8 +88,8 @@ else
 		test "$(layers skmsg,client=node,gateway=pod "u['netfilter'] < 0.05 * u['host_stack']")" = True
 	check "what the layers add up to is what the CPU clocks saw" "$(json "$scratch/layers" \
 		"sum(o['layers']['us'].values()), o['ccr_us'], o['layers']['client_us'], o['generator_cpu_percent'] * 1e4 / o['rps']")" \
-		test "$(json "$scratch/layers" "0.7 < (sum(o['layers']['us'].values()) + o['layers']['client_us'])
-			/ (o['ccr_us'] + o['generator_cpu_percent'] * 1e4 / o['rps']) < 1.5")" = True
+		test "$(json "$scratch/layers" "(0.7 < (sum(o['layers']['us'].values()) + o['layers']['client_us']) /
+			(o['ccr_us'] + o['generator_cpu_percent'] * 1e4 / o['rps']) < 1.5)")" = True
 	if [[ " ${usable[*]} " == *"accel=xdp,iptables-rules"* ]]; then
 		check "rules are netfilter's" "$(head -c 300 "$scratch/layers")" \
 			test "$(layers skmsg,client=node,gateway=pod,iptables-rules=1000 "u['netfilter'] > 0.2 * u['host_stack']")" = True
