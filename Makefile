@@ -51,9 +51,19 @@ $(B)/dataplanes/dpdk/%.o: CPPFLAGS += $(DPDK_CFLAGS)
 else
 SRC     := $(filter-out dataplanes/dpdk/dpdk.c dataplanes/dpdk/eal.c,$(SRC))
 endif
+# So are lwIP and libxdp: without them sure has no stack=zstack between nodes.
+LWIP    := $(shell echo '\#include <lwip/init.h>' | $(CC) -E -isystem /usr/include/lwip -x c - >/dev/null 2>&1 && \
+	pkg-config --exists libxdp 2>/dev/null && echo yes)
+ifeq ($(LWIP),yes)
+SRC     := $(filter-out dataplanes/sure/zstack/absent.c,$(SRC))
+LDLIBS  += -llwip -lxdp
+$(B)/dataplanes/sure/zstack/%.o: CPPFLAGS += -isystem /usr/include/lwip
+else
+SRC     := $(filter-out dataplanes/sure/zstack/zstack.c dataplanes/sure/zstack/umem.c,$(SRC))
+endif
 CLI     := $(wildcard cli/*.c)
 PROTO   := $(wildcard workloads/*/*.proto)
-BPF     := $(wildcard chain/*.bpf.c dataplanes/*/*.bpf.c audit/*.bpf.c)
+BPF     := $(wildcard chain/*.bpf.c dataplanes/*/*.bpf.c dataplanes/*/*/*.bpf.c audit/*.bpf.c)
 UNIT    := $(wildcard tests/unit/test_*.c)
 
 PBC     := $(PROTO:%.proto=$(B)/%.pb-c.c)

@@ -5,6 +5,7 @@
 
 #include "chain/dataplane.h"
 #include "chain/network.h"
+#include "chain/node.h"
 #include "chain/scaling.h"
 
 const struct dataplane_ops *dataplane_find(const char *name)
@@ -62,4 +63,6 @@ void dataplane_probe(const struct dataplane_ops *ops, const struct spec *spec, s
 	network_probe(spec, report);
 	if (report->ok)
 		ops->probe(spec, report);
+	if (report->ok)
+		node_probe(ops, spec, report);
 }

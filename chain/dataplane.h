@@ -39,6 +39,7 @@ enum dataplane_flags {
 
 struct deployment;
 struct dataplane_ops;
+struct peer_stack;
 struct scaling_ops;
 struct user_call;
 
@@ -174,6 +175,9 @@ struct dataplane_ops {
 	/* Optional: write the dataplane's own series, as Prometheus text, to the gateway's page. */
 	void (*page)(const struct deployment *d, FILE *f);
 
+	/* Optional: its own transport between two nodes, for option stack=; see chain/peer_stack.h. */
+	const struct peer_stack *peer_stack;
+
 	/* Optional: add the dataplane's own counters to `report` (a json_t object of jansson). */
 	void (*metrics)(struct deployment *d, void *report);
 };
@@ -190,7 +194,7 @@ static inline uint32_t dataplane_flags(const struct dataplane_ops *ops, const st
 /* The dataplane called `name`, or NULL. */
 const struct dataplane_ops *dataplane_find(const char *name);
 
-/* Can `spec` run on this machine, its network (chain/network.h) included? */
+/* Can `spec` run on this machine, its network (chain/network.h) and other node (chain/node.h) included? */
 void dataplane_probe(const struct dataplane_ops *ops, const struct spec *spec, struct probe_report *report);
 
 /*

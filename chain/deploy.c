@@ -120,7 +120,7 @@ static int open_pid_namespace(struct deployment *d)
 		return deploy_error(d, -errno, "fork: %s", strerror(errno));
 	c = &d->component[d->components++];
 	*c = (struct component){ .kind = COMPONENT_INIT, .instance = INSTANCE_NONE, .pid = pid };
-	strcpy(c->name, "init");
+	strcpy(c->name, d->config.pair ? "init@b" : "init");
 	d->pidns_fd = open("/proc/self/ns/pid_for_children", O_RDONLY | O_CLOEXEC);
 	if (d->pidns_fd < 0 || setns(d->home_pidns_fd, CLONE_NEWPID))
 		return deploy_error(d, -errno, "PID namespace: %s", strerror(errno));
@@ -255,7 +255,7 @@ static void component_name(const struct deployment *d, instance_id id, char *out
 	unsigned nth = 0;
 
 	if (id == GATEWAY) {
-		snprintf(out, bytes, "gateway");
+		snprintf(out, bytes, "gateway%s", d->node && d->node->name == 'b' ? "@b" : "");
 		return;
 	}
 	while (d->board->of[line->function].at[nth] != id)
@@ -455,7 +455,27 @@ int deploy_watch(struct deployment *d)
 		if (!err)
 			err = ended;
 	}
+	if (d->node && d->node->other) {
+		struct deployment *other = d->node->other;
+		const unsigned restarts = other->restarts;
+
+		ended = deploy_watch(other);
+		if (ended || other->restarts != restarts)
+			deploy_error(d, ended, "%.500s", other->why);
+		d->restarts += other->restarts - restarts;
+		err = err ? err : ended;
+	}
 	return err || !d->scaling ? err : scale(d);
+}
+
+unsigned deploy_components(const struct deployment *d)
+{
+	return d->components + (d->node && d->node->other ? d->node->other->components : 0);
+}
+
+const struct component *deploy_component(const struct deployment *d, unsigned i)
+{
+	return i < d->components ? &d->component[i] : &d->node->other->component[i - d->components];
 }
 
 static uint64_t process_cpu_ns(pid_t pid)
@@ -488,7 +508,7 @@ static uint64_t children_cpu_ns(pid_t pid)
 
 uint64_t deploy_cpu_ns(const struct deployment *d, unsigned i)
 {
-	const struct component *c = &d->component[i];
+	const struct component *c = deploy_component(d, i);
 	uint64_t ns = c->gone_cpu_ns;
 
 	if (!c->pid)
@@ -557,6 +577,10 @@ static int make_board(struct deployment *d)
 				scaling_lines(&d->config.scaling, app, (function_id)f,
 					      d->config.instances);
 
+		if (!node_has(d->node, f)) {
+			b->remote |= 1u << f;
+			continue;
+		}
 		for (unsigned i = 0; i < want && !err; i++)
 			err = add_instance(b, &d->config, (function_id)f);
 	}
@@ -655,10 +679,12 @@ int deploy_start(struct deployment *d, const struct dataplane_ops *ops, const st
 	err = scaling_parse(&d->config.scaling, spec, ops->options, d->why, sizeof(d->why));
 	if (err)
 		goto out;
-	err = app->prepare ? app->prepare(app, d->why, sizeof(d->why)) : 0;
+	err = app->prepare && !config->pair ? app->prepare(app, d->why, sizeof(d->why)) : 0;
+	if (!err)
+		err = node_open(d);
 	if (!err)
 		err = make_board(d);
-	if (!err)
+	if (!err && !config->pair)
 		err = network_make(&d->network, spec, d->why, sizeof(d->why));
 	if (!err)
 		err = open_listener(d);
@@ -684,10 +710,16 @@ int deploy_start(struct deployment *d, const struct dataplane_ops *ops, const st
 		err = ops->setup ? ops->setup(d) : 0;
 	}
 	if (!err)
+		err = node_start_other(d);
+	if (!err)
 		err = start_all(d);
+	if (!err)
+		err = node_wait(d);
 	if (!err)
 		err = start_scaling(d);
 	d->config.restart = restart_wanted;
+	if (d->node && d->node->other)
+		d->node->other->config.restart = restart_wanted;
 out:
 	if (err) {
 		if (!*d->why)
@@ -712,10 +744,11 @@ static bool any_alive(struct deployment *d)
 	return alive;
 }
 
+/* Init ends by SIGKILL only: another node's processes may hold its lifeline, too. */
 static void signal_all(struct deployment *d, int sig)
 {
 	for (unsigned i = 0; i < d->components; i++)
-		if (d->component[i].pid && d->component[i].kind != COMPONENT_INIT)
+		if (d->component[i].pid && (d->component[i].kind != COMPONENT_INIT || sig == SIGKILL))
 			kill(d->component[i].pid, sig);
 }
 
@@ -742,6 +775,7 @@ void deploy_stop(struct deployment *d)
 	if (d->set_up && d->ops->teardown)
 		d->ops->teardown(d);
 	network_drop(&d->network);
+	node_close(d);
 	pool_destroy(d->pool);
 	if (d->board)
 		munmap(d->board, sizeof(*d->board));

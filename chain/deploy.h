@@ -19,6 +19,7 @@
 
 #include "chain/dataplane.h"
 #include "chain/network.h"
+#include "chain/node.h"
 #include "chain/pool.h"
 #include "chain/route.h"
 #include "chain/scaling.h"
@@ -69,6 +70,7 @@ struct deploy_config {
 	 */
 	int (*front)(struct deployment *d, void *arg);
 	void *front_arg;
+	const struct node *pair;    /* node_start_other's: this is node b of that pair; else NULL */
 };
 
 enum component_kind { COMPONENT_GATEWAY, COMPONENT_FUNCTION, COMPONENT_SIDECAR, COMPONENT_BROKER,
@@ -96,6 +98,7 @@ struct deployment {
 	struct deploy_config config;
 	struct board *board;        /* shared by all processes */
 	struct pool *pool;          /* DP_SHARED_POOL; else NULL */
+	struct node *node;          /* one of two nodes; NULL: the only one */
 	struct network network;     /* between the client and the deployment */
 	int listen_fd;              /* bound and listening where clients come in: network_listen_netns */
 	struct sockaddr_in address; /* where it listens */
@@ -157,6 +160,13 @@ enum placement deploy_placement(const struct deploy_config *config, uint32_t fla
 /* Why the last hook failed, for the user; a sentence without a newline. Returns `error`. */
 int deploy_error(struct deployment *d, int error, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/*
+ * The processes of the deployment, those of its other node included: how many, and the i-th one. Names
+ * are unique; the other node's end in @b.
+ */
+unsigned deploy_components(const struct deployment *d);
+const struct component *deploy_component(const struct deployment *d, unsigned i);
 
 /* CPU time of component `i` so far, all its threads and earlier incarnations, ns; 0 when unknown. */
 uint64_t deploy_cpu_ns(const struct deployment *d, unsigned i);

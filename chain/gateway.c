@@ -27,6 +27,7 @@
 #include "chain/gateway_front.h"
 #include "chain/gateway_metrics.h"
 #include "chain/gateway_ports.h"
+#include "chain/peer.h"
 #include "chain/runtime.h"
 
 enum {
@@ -58,6 +59,7 @@ struct gateway {
 	bool shared;                /* the pool is the chain's: buffers may die with an instance */
 	struct front *front;
 	struct ports *ports;        /* protocols other than HTTP */
+	struct peer *peer;          /* the link to the other node; NULL: there is none */
 	struct request *requests;
 	uint32_t slots, free, oldest, newest;
 	uint64_t next_id;
@@ -420,14 +422,17 @@ static bool give(struct gateway *g, struct ticket t, const struct answer *a)
 	return false;
 }
 
-static void on_reply(void *arg, struct message *m)
+/* The answer to the request that waits in `home` is in `m`, the same buffer or another one. */
+static void answer_from(struct gateway *g, struct message *home, struct message *m)
 {
-	struct gateway *g = arg;
 	struct ticket t;
 	struct answer a;
+	const bool waits = slot_claim(g, home, &t);
 
 	set_now(g);
-	if (!slot_claim(g, m, &t)) {
+	if (home != m)
+		pool_free(g->pool, home, GATEWAY);
+	if (!waits) {
 		pool_free(g->pool, m, GATEWAY);
 		return;
 	}
@@ -444,6 +449,44 @@ static void on_reply(void *arg, struct message *m)
 	}
 }
 
+static void on_reply(void *arg, struct message *m)
+{
+	struct gateway *g = arg;
+
+	if (g->peer && peer_imported(g->peer, m))
+		peer_return(g->peer, m, true);
+	else
+		answer_from(g, m, m);
+}
+
+/* The other node's answer to the client of the request in `home`; whoever called will not be resumed. */
+static void on_reply_abroad(void *arg, struct message *home, struct message *m)
+{
+	struct gateway *g = arg;
+
+	route_unwind(g->board, home);
+	answer_from(g, home, m);
+}
+
+static int on_abroad(void *arg, struct message *m)
+{
+	struct gateway *g = arg;
+
+	return peer_abroad(g->peer, m);
+}
+
+static void on_answer_abroad(void *arg, struct message *m)
+{
+	struct gateway *g = arg;
+
+	if (peer_imported(g->peer, m)) {
+		peer_return(g->peer, m, false);
+		return;
+	}
+	runtime_reason(m, STATUS_INTERNAL, "an answer to nobody");
+	runtime_answer(g->runtime, m, true);
+}
+
 /* ---- What does not come back ---------------------------------------------------------------- */
 
 static void on_reclaimed(void *arg, struct message *m)
@@ -452,6 +495,12 @@ static void on_reclaimed(void *arg, struct message *m)
 	struct ticket t;
 	struct answer a;
 
+	if (g->peer && peer_imported(g->peer, m)) {
+		route_unwind(g->board, m);
+		runtime_reason(m, STATUS_BAD_GATEWAY, "the function's instance died");
+		peer_return(g->peer, m, true);
+		return;
+	}
 	if (slot_claim(g, m, &t)) {
 		refuse(g, &a, REFUSED_DEAD, 502, "the function's instance died\n");
 		give(g, t, &a);
@@ -523,6 +572,8 @@ static void on_ready(void *arg, void *data, uint32_t events)
 	struct gateway *g = arg;
 
 	set_now(g);
+	if (g->peer && peer_ready(g->peer, data, events))
+		return;
 	if (data == g)
 		front_accept(g->front, g->d->listen_fd);
 	else if (ports_owns((uint64_t)(uintptr_t)data))
@@ -538,10 +589,21 @@ static void on_turn(void *arg)
 	struct gateway *g = arg;
 
 	set_now(g);
+	if (g->peer)
+		peer_turn(g->peer);
 	reclaim_dead(g);
 	expire(g);
 	front_turn(g->front);
 	ports_turn(g->ports);
+	if (g->peer)
+		peer_flush(g->peer);
+}
+
+static bool on_pending(void *arg)
+{
+	struct gateway *g = arg;
+
+	return peer_pending(g->peer);
 }
 
 static int64_t sooner(int64_t a, int64_t b)
@@ -562,7 +624,7 @@ static int64_t on_due(void *arg)
 
 		due = sooner(due, at > now ? (int64_t)(at - now) : 0);
 	}
-	return due;
+	return g->peer ? sooner(due, peer_due(g->peer)) : due;
 }
 
 /* ---- Life ----------------------------------------------------------------------------------- */
@@ -674,7 +736,11 @@ static void free_leftover(void *arg, struct message *m)
 int gateway_main(struct deployment *d)
 {
 	struct gateway *g = calloc(1, sizeof(*g));
-	const struct runtime_guest guest = { g, on_reply, on_ready, on_turn, on_due };
+	const struct runtime_guest guest = {
+		.arg = g, .reply = on_reply, .ready = on_ready, .turn = on_turn, .due = on_due,
+		.abroad = d->node ? on_abroad : NULL, .answer = d->node ? on_answer_abroad : NULL,
+		.pending = d->node ? on_pending : NULL,
+	};
 	int err;
 
 	if (!g)
@@ -692,6 +758,13 @@ int gateway_main(struct deployment *d)
 	err = create(g);
 	if (err)
 		goto out;
+	if (d->node) {
+		const struct peer_host host = { g, d, g->runtime, g->pool, on_reply_abroad };
+
+		err = peer_open(&g->peer, &host);
+		if (err)
+			goto out;
+	}
 	listen_to(g);
 	err = runtime_watch(g->runtime, d->listen_fd, EPOLLIN, g, true);
 	if (!err)
@@ -703,6 +776,7 @@ int gateway_main(struct deployment *d)
 out:
 	ports_destroy(g->ports);
 	front_destroy(g->front);
+	peer_close(g->peer);
 	runtime_close(g->runtime);
 	free(g->requests);
 	free(g);

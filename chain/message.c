@@ -6,10 +6,11 @@
 
 _Static_assert(sizeof(struct message) % 64 == 0, "arena and locals stay 64-byte aligned");
 _Static_assert(offsetof(struct message, arena) == sizeof(struct message), "no hidden padding");
+_Static_assert(sizeof(struct message) == 256 + 10 + 54 + 64, "a received payload lands in the arena");
 
 void message_init(struct message *m, uint32_t buffer_bytes)
 {
-	memset(m, 0, sizeof(*m));
+	memset(m, 0, offsetof(struct message, landing));
 	m->capacity = buffer_bytes - (uint32_t)sizeof(*m);
 	m->function = FUNCTION_NONE;
 	m->status = STATUS_OK;

@@ -2,9 +2,9 @@
 /*
  * A message is one request on its way through a chain. It fills one buffer of a pool:
  *
- *     +--------+--------------+------------------------ arena ------------------------+
- *     | header | return stack | payload ->            free            <- locals 1 | 0  |
- *     +--------+--------------+-------------------------------------------------------+
+ *     +--------+--------------+---------+------------------- arena -------------------+
+ *     | header | return stack | landing | payload ->       free       <- locals 1 | 0  |
+ *     +--------+--------------+---------+---------------------------------------------+
  *
  * The payload always starts at the same place: a function reads its input there, writes the
  * arguments of a CALL there, and finds the answer there. What a function must remember across a
@@ -30,6 +30,11 @@ enum {
 	TOPIC_MAX = 32,
 	SEQUENCE_MAX = 32,          /* functions in one published sequence (Table 4: 12) */
 	MESSAGE_DEPTH_MAX = 8,      /* nested CALLs; the boutique needs 3 */
+	/*
+	 * Fills the header up to 384 bytes: AF_XDP's headroom (256), 10 to spare, Ethernet, IPv4 and TCP
+	 * (54) and a peer's header (64) end where the arena begins.
+	 */
+	MESSAGE_LANDING = 220,
 	MESSAGE_BUFFER_DEFAULT = 64 << 10, /* bytes; the boutique's largest page needs 24 KiB */
 };
 
@@ -82,6 +87,12 @@ struct message {
 	uint32_t token;             /* a dataplane's or gateway's own: index of what waits for it */
 	uint8_t tag[16];            /* who vouches for it: a sidecar's token; else zero */
 	struct frame stack[MESSAGE_DEPTH_MAX];
+	/*
+	 * A frame of the network that is received into this buffer has its headers here and its payload
+	 * in the arena, and one that is sent from it gets its headers here (chain/peer.h). Undefined
+	 * otherwise; not part of what a function or a hop sees.
+	 */
+	unsigned char landing[MESSAGE_LANDING];
 	alignas(64) unsigned char arena[];
 };
 

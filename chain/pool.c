@@ -20,7 +20,7 @@
 
 #include "chain/pool.h"
 
-enum tag_state { TAG_FREE = 0, TAG_HELD = 1, TAG_MOVING = 2 };
+enum tag_state { TAG_FREE = 0, TAG_HELD = 1, TAG_MOVING = 2, TAG_POSTED = 3 };
 
 #define INDEX_NONE UINT32_MAX
 
@@ -173,6 +173,11 @@ uint32_t pool_index(const struct pool *p, const struct message *m)
 	return (uint32_t)(((const unsigned char *)m - p->buffers) >> p->shift);
 }
 
+struct message *pool_message(const struct pool *p, uint32_t index)
+{
+	return pool_at(p, index);
+}
+
 static void push_free(struct pool *p, uint32_t index)
 {
 	uint64_t old = atomic_load_explicit(&p->header->free, memory_order_relaxed), new;
@@ -200,24 +205,59 @@ static uint32_t pop_free(struct pool *p)
 	return index;
 }
 
-struct message *pool_alloc(struct pool *p, instance_id owner)
+/* A free buffer, tagged as `owner`'s in `state`; NULL when there is none. */
+static struct message *take_free(struct pool *p, instance_id owner, enum tag_state state)
 {
 	uint32_t index = pop_free(p);
-	struct message *m;
 	uint64_t word;
 
 	if (index == INDEX_NONE)
 		return NULL;
 	word = atomic_load_explicit(&p->tags[index].word, memory_order_relaxed);
 	atomic_store_explicit(&p->tags[index].word,
-			      tag_word(tag_generation(word) + 1, owner, TAG_HELD),
+			      tag_word(tag_generation(word) + 1, owner, state),
 			      memory_order_release);
+	return pool_at(p, index);
+}
+
+struct message *pool_alloc(struct pool *p, instance_id owner)
+{
+	struct message *m = take_free(p, owner, TAG_HELD);
+
+	if (!m)
+		return NULL;
 	atomic_fetch_add_explicit(&p->header->in_use, 1, memory_order_relaxed);
-	m = pool_at(p, index);
 	if (p->zero)
 		memset(m, 0, p->bytes);
 	message_init(m, p->bytes);
 	return m;
+}
+
+struct message *pool_post(struct pool *p, instance_id owner)
+{
+	struct message *m = take_free(p, owner, TAG_POSTED);
+
+	if (m && p->zero)
+		memset(m, 0, p->bytes);
+	return m;
+}
+
+void pool_land(struct pool *p, struct message *m, instance_id owner)
+{
+	uint32_t index = pool_index(p, m);
+	uint64_t word = atomic_load_explicit(&p->tags[index].word, memory_order_relaxed);
+
+	atomic_store_explicit(&p->tags[index].word,
+			      tag_word(tag_generation(word) + 1, owner, TAG_HELD),
+			      memory_order_release);
+	atomic_fetch_add_explicit(&p->header->in_use, 1, memory_order_relaxed);
+	message_init(m, p->bytes);
+}
+
+void pool_unpost(struct pool *p, struct message *m, instance_id owner)
+{
+	pool_land(p, m, owner);
+	pool_free(p, m, owner);
 }
 
 static int refuse(struct pool *p, int err)
@@ -327,14 +367,20 @@ uint32_t pool_reclaim(struct pool *p, instance_id dead, instance_id heir,
 
 	for (uint32_t i = 0; i < p->count; i++) {
 		uint64_t word = atomic_load_explicit(&p->tags[i].word, memory_order_acquire);
+		const enum tag_state state = tag_state(word);
 
-		if (tag_state(word) == TAG_FREE || tag_owner(word) != dead)
+		if (state == TAG_FREE || tag_owner(word) != dead)
 			continue;
 		if (!atomic_compare_exchange_strong(&p->tags[i].word, &word,
 						    tag_word(tag_generation(word) + 1, heir,
 							     TAG_HELD)))
 			continue;
 		n++;
+		/* It becomes a message of the heir's, with nothing in it. */
+		if (state == TAG_POSTED) {
+			atomic_fetch_add_explicit(&p->header->in_use, 1, memory_order_relaxed);
+			message_init(pool_at(p, i), p->bytes);
+		}
 		if (each)
 			each(arg, pool_at(p, i));
 	}

@@ -46,6 +46,17 @@ void pool_destroy(struct pool *p);
 /* A free buffer, initialised as an empty message owned by `owner`; NULL when all are in use. */
 struct message *pool_alloc(struct pool *p, instance_id owner);
 
+/*
+ * A free buffer for a device or a socket to receive into, on the chance that something comes: it is not
+ * in use before pool_land, and its header is not initialised. NULL when all are in use. pool_unpost
+ * gives it back.
+ */
+struct message *pool_post(struct pool *p, instance_id owner);
+
+/* Something has been received into a posted buffer: it is a message of `owner` now, its header empty. */
+void pool_land(struct pool *p, struct message *m, instance_id owner);
+void pool_unpost(struct pool *p, struct message *m, instance_id owner);
+
 /* Give a buffer back. 0, or -EPERM when `owner` does not own it (counted as refused). */
 int pool_free(struct pool *p, struct message *m, instance_id owner);
 
@@ -87,6 +98,7 @@ uint32_t pool_buffer_bytes(const struct pool *p);
 uint32_t pool_in_use(const struct pool *p);         /* now, all owners */
 uint64_t pool_refused(const struct pool *p);        /* descriptors and frees refused so far */
 uint32_t pool_index(const struct pool *p, const struct message *m);
+struct message *pool_message(const struct pool *p, uint32_t index); /* index < pool_buffers */
 int pool_fd(const struct pool *p);                  /* its memfd, or -1 for a private pool */
 void *pool_base(const struct pool *p);              /* first buffer */
 size_t pool_head_bytes(const struct pool *p);       /* of the bookkeeping before it: whole pages */

@@ -11,6 +11,7 @@
 #define PERHOP_CHAIN_ROUTE_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "chain/message.h"
@@ -46,6 +47,17 @@ struct instance_line {
 	_Atomic uint64_t turns;                     /* event-loop turns that did work */
 };
 
+/* The link to the other node (chain/peer.h); written by this node's gateway. */
+struct link_line {
+	_Atomic uint32_t up;        /* connected and greeted */
+	_Atomic uint64_t connections, resets;       /* so far; resets: for something unsound */
+	_Atomic uint64_t out, in;   /* messages */
+	_Atomic uint64_t out_bytes, in_bytes;       /* payload */
+	_Atomic uint64_t landed_bytes, copied_bytes;/* of in_bytes: in place, copied once */
+	_Atomic uint64_t refused;   /* messages answered 503: no buffer */
+	_Atomic uint64_t lost;      /* requests answered 502 as the connection had ended */
+};
+
 struct board {
 	uint32_t instances;         /* lines in use, the gateway's included */
 	uint32_t functions;
@@ -61,7 +73,15 @@ struct board {
 		instance_id at[INSTANCE_MAX];
 	} of[FUNCTION_MAX];
 	struct instance_line line[INSTANCE_MAX];
+	uint32_t remote;            /* bit f: function f is on the other node */
+	struct link_line link;
 };
+
+/* Is `function` on the other node? Then its messages go to the gateway of this one. */
+static inline bool route_is_remote(const struct board *b, function_id function)
+{
+	return function < 32 && b->remote >> function & 1;
+}
 
 /*
  * Where FORWARD from `current` leads, passing over `skip` functions: the next function, or

@@ -102,7 +102,7 @@ static struct message *timer_pop(struct runtime *r)
 
 /* ---- Sending ---------------------------------------------------------------------------------- */
 
-static void set_reason(struct message *m, uint16_t status, const char *reason)
+void runtime_reason(struct message *m, uint16_t status, const char *reason)
 {
 	uint32_t n = (uint32_t)strlen(reason);
 
@@ -123,6 +123,7 @@ static uint16_t status_of(int err)
 static const char *reason_of(int err)
 {
 	return err == -EAGAIN ? "the function's queue is full" :
+	       err == -EHOSTUNREACH ? "the other node cannot be reached" :
 	       err == -EMSGSIZE ? "the message cannot be encoded" : "no instance of the function is alive";
 }
 
@@ -146,6 +147,11 @@ int runtime_dispatch(struct runtime *r, struct message *m)
 	instance_id to;
 	int err;
 
+	if (route_is_remote(r->board, m->function)) {
+		if (r->ep.self == GATEWAY)
+			return r->guest.abroad(r->guest.arg, m);
+		return r->ops->send(&r->ep, GATEWAY, m);
+	}
 	if (r->d->flags & DP_PICKS)
 		return r->ops->send(&r->ep, INSTANCE_NONE, m);
 	to = route_pick(r->board, m->function, &err);
@@ -168,6 +174,10 @@ static void send_answer(struct runtime *r, struct message *m)
 
 	m->kind = MESSAGE_ANSWER;
 	m->function = f->function;
+	if (f->instance == GATEWAY && r->ep.self == GATEWAY && r->guest.answer) {
+		r->guest.answer(r->guest.arg, m);
+		return;
+	}
 	if (f->instance < r->board->instances &&
 	    atomic_load_explicit(&r->board->line[f->instance].state, memory_order_acquire) <=
 		    INSTANCE_DRAINING)
@@ -175,9 +185,28 @@ static void send_answer(struct runtime *r, struct message *m)
 	if (err && f->function != FUNCTION_NONE)
 		err = runtime_dispatch(r, m);
 	if (err) {
-		set_reason(m, status_of(err), reason_of(err));
+		runtime_reason(m, status_of(err), reason_of(err));
 		send_reply(r, m);
 	}
+}
+
+void runtime_answer(struct runtime *r, struct message *m, bool reply)
+{
+	if (m->depth && !reply)
+		send_answer(r, m);
+	else
+		send_reply(r, m);
+}
+
+/* The gateway: a function on this node calls, or leads on to, one on the other. */
+static void admit_abroad(struct runtime *r, struct message *m)
+{
+	int err = r->guest.abroad(r->guest.arg, m);
+
+	if (!err)
+		return;
+	runtime_reason(m, status_of(err), reason_of(err));
+	runtime_answer(r, m, m->kind != MESSAGE_CALL);
 }
 
 /* ---- Running functions ------------------------------------------------------------------------ */
@@ -235,7 +264,7 @@ static void leave(struct runtime *r, const struct hosted *h, struct message *m, 
 		err = runtime_dispatch(r, m);
 		if (!err)
 			return;
-		set_reason(m, status_of(err), reason_of(err));
+		runtime_reason(m, status_of(err), reason_of(err));
 		send_reply(r, m);
 		return;
 	case RETURN:
@@ -304,7 +333,7 @@ static void run(struct runtime *r, const struct hosted *h, struct message *m, ui
 		err = call(r, h, m, inv);
 		if (!err)
 			return;
-		set_reason(m, status_of(err), reason_of(err));
+		runtime_reason(m, status_of(err), reason_of(err));
 		step = inv->step;
 	}
 }
@@ -316,7 +345,7 @@ static void start(struct runtime *r, struct message *m)
 	uint32_t locals = locals_bytes(h->fn);
 
 	if (locals > message_room(m) - m->length) {
-		set_reason(m, STATUS_INTERNAL, "the message leaves no room for the function's locals");
+		runtime_reason(m, STATUS_INTERNAL, "the message leaves no room for the function's locals");
 		route_done(r->board, h->instance);
 		send_reply(r, m);
 		return;
@@ -354,7 +383,7 @@ static void resume(struct runtime *r, struct message *m)
 
 	if (f->locals != locals_bytes(r->hosted[f->function].fn)) {
 		atomic_fetch_add_explicit(&r->line->refused, 1, memory_order_relaxed);
-		set_reason(m, STATUS_INTERNAL, "a return address does not fit its function");
+		runtime_reason(m, STATUS_INTERNAL, "a return address does not fit its function");
 		send_reply(r, m);
 		return;
 	}
@@ -370,6 +399,10 @@ static void admit(struct runtime *r, struct message *m)
 		send_reply(r, m);
 		return;
 	case MESSAGE_ANSWER:
+		if (r->guest.answer && m->depth && m->stack[m->depth - 1].instance == GATEWAY) {
+			r->guest.answer(r->guest.arg, m);
+			return;
+		}
 		if (!m->depth || m->stack[m->depth - 1].function != m->function ||
 		    !is_hosted(r, m->function))
 			break;
@@ -377,6 +410,10 @@ static void admit(struct runtime *r, struct message *m)
 		return;
 	case MESSAGE_INVOKE:
 	case MESSAGE_CALL:
+		if (r->guest.abroad && route_is_remote(r->board, m->function)) {
+			admit_abroad(r, m);
+			return;
+		}
 		if (!is_hosted(r, m->function) || m->topic >= r->board->topics)
 			break;
 		if (r->n_timers < r->concurrency) {
@@ -387,7 +424,7 @@ static void admit(struct runtime *r, struct message *m)
 			r->waiting[(r->wait_head + r->wait_count++) % r->wait_size] = m;
 			return;
 		}
-		set_reason(m, status_of(-EAGAIN), reason_of(-EAGAIN));
+		runtime_reason(m, status_of(-EAGAIN), reason_of(-EAGAIN));
 		send_reply(r, m);
 		return;
 	default:
@@ -395,7 +432,7 @@ static void admit(struct runtime *r, struct message *m)
 	}
 	/* Unsound, or sent by us and bounced by a receiver that is gone. */
 	atomic_fetch_add_explicit(&r->line->refused, 1, memory_order_relaxed);
-	set_reason(m, STATUS_BAD_GATEWAY, "a message could not be delivered");
+	runtime_reason(m, STATUS_BAD_GATEWAY, "a message could not be delivered");
 	send_reply(r, m);
 }
 
@@ -465,6 +502,8 @@ static int turn_watching(struct runtime *r, bool *more)
 		due = 0;
 		incoming = true;
 	}
+	if (due && r->guest.pending && r->guest.pending(r->guest.arg))
+		due = 0;
 	n = sleep_for(r, events, due);
 	if (r->ops->disarm)
 		r->ops->disarm(&r->ep);

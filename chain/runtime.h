@@ -25,6 +25,14 @@ struct runtime_guest {
 	void (*ready)(void *arg, void *data, uint32_t events);
 	/* Once per loop turn, before flush. */
 	void (*turn)(void *arg);
+	/*
+	 * Two nodes (chain/peer.h), both optional: a message for a function on the other node, which is the
+	 * guest's after 0; and an answer to a caller there, which is the guest's.
+	 */
+	int (*abroad)(void *arg, struct message *m);
+	void (*answer)(void *arg, struct message *m);
+	/* Has something come that no descriptor tells of? Asked before a sleep; makes no system call. */
+	bool (*pending)(void *arg);
 	/* ns until `turn` must run again, or -1. */
 	int64_t (*due)(void *arg);
 };
@@ -48,6 +56,15 @@ int runtime_watch(struct runtime *r, int fd, uint32_t events, void *data, bool a
  * message stays the caller's: -EAGAIN (503), -EPIPE (502), -EMSGSIZE (500).
  */
 int runtime_dispatch(struct runtime *r, struct message *m);
+
+/*
+ * `m`, whose payload is an answer of `status` by now, goes to whoever waits for it: the innermost caller,
+ * or with `reply`, or when there is none, the client.
+ */
+void runtime_answer(struct runtime *r, struct message *m, bool reply);
+
+/* Make the payload of `m` an error of `status` with a text. */
+void runtime_reason(struct message *m, uint16_t status, const char *reason);
 
 /* CLOCK_MONOTONIC ns, read at most once per loop turn. */
 uint64_t runtime_now(const struct runtime *r);

@@ -84,6 +84,8 @@ struct application {
 	const struct service_method *methods;       /* optional: public names of calls */
 	unsigned n_methods;
 	const struct user_model *users;
+	const char *second_node;    /* names joined by '+': functions that are on node b of two, unless the
+				     * user says otherwise; NULL: every other one */
 	void *private;              /* the workload's own, freed by release */
 	/*
 	 * Optional: what the functions share and each deployment begins anew (a database). Called in

@@ -11,8 +11,8 @@
 /* The component that runs `function`: its first instance. AUDIT_NOBODY when there is none. */
 static unsigned component_of_function(const struct plan *p, const struct deployment *d, function_id f)
 {
-	for (unsigned i = 0; i < d->components; i++) {
-		const struct component *c = &d->component[i];
+	for (unsigned i = 0; i < deploy_components(d); i++) {
+		const struct component *c = deploy_component(d, i);
 
 		if (c->kind == COMPONENT_FUNCTION && c->pid && c->instance < INSTANCE_MAX &&
 		    d->board->line[c->instance].function == f)
@@ -36,8 +36,8 @@ void plan_of_deployment(struct plan *p, struct session_config *config, const str
 
 	plan_init(p);
 	config->polls = d->flags & DP_POLLING;
-	for (unsigned i = 0; i < d->components; i++) {
-		const struct component *c = &d->component[i];
+	for (unsigned i = 0; i < deploy_components(d); i++) {
+		const struct component *c = deploy_component(d, i);
 		int id;
 
 		if (!c->pid || c->kind == COMPONENT_INIT)

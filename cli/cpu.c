@@ -42,7 +42,7 @@ void cpu_sample(struct cpu_sample *s, const struct deployment *d, const struct g
 	unsigned i;
 
 	memset(s->component_ns, 0, sizeof(s->component_ns));
-	for (i = 0; i < d->components; i++)
+	for (i = 0; i < deploy_components(d); i++)
 		s->component_ns[i] = deploy_cpu_ns(d, i);
 	s->generator_ns = g ? generator_cpu_ns(g) : 0;
 	s->at_ns = clock_now_ns();
@@ -52,9 +52,13 @@ void cpu_sample(struct cpu_sample *s, const struct deployment *d, const struct g
 /* Name of the component of component i's kind that belongs to the first instance of its function. */
 static const char *first_of(const struct deployment *d, unsigned i)
 {
-	const struct component *c = &d->component[i];
+	const struct component *c = deploy_component(d, i);
 	instance_id first;
 
+	if (i >= d->components) {
+		i -= d->components;
+		d = d->node->other;
+	}
 	if (c->instance == INSTANCE_NONE || c->instance == GATEWAY)
 		return c->name;
 	first = d->board->of[d->board->line[c->instance].function].at[0];
@@ -71,9 +75,9 @@ void cpu_groups(struct cpu_groups *groups, const struct deployment *d)
 	groups->count = 0;
 	for (i = 0; i < COMPONENT_MAX; i++)
 		groups->of[i] = CPU_NO_GROUP;
-	for (i = 0; i < d->components; i++) {
+	for (i = 0; i < deploy_components(d); i++) {
 		/* The namespace's init waits for children: it is the harness, not the chain. */
-		if (d->component[i].kind == COMPONENT_INIT)
+		if (deploy_component(d, i)->kind == COMPONENT_INIT)
 			continue;
 		for (j = 0; j < groups->count; j++)
 			if (!strcmp(groups->name[j], first_of(d, i)))

@@ -59,10 +59,10 @@ int run_layers_end(struct layers *l, const struct deployment *d, const struct cp
 	/* A frame that TC has passed into a pod was received in the node, yet it is the pod's from there. */
 	c->node = d->network.accel ? 0 : inode_of(d->network.node);
 	c->client_node = inode_of(d->network.client);
-	for (unsigned i = 0; i < d->components; i++)
-		if (d->component[i].pid && groups->of[i] < c->groups) {
-			add_process(c, d->component[i].pid, groups->of[i]);
-			add_children(c, d->component[i].pid, groups->of[i]);
+	for (unsigned i = 0; i < deploy_components(d); i++)
+		if (deploy_component(d, i)->pid && groups->of[i] < c->groups) {
+			add_process(c, deploy_component(d, i)->pid, groups->of[i]);
+			add_children(c, deploy_component(d, i)->pid, groups->of[i]);
 		}
 	err = layers_stop(l, c, result);
 	free(c);

@@ -246,12 +246,12 @@ static void print_deployment(const struct deployment *d, bool json)
 		json_object_set_new(adapters, d->config.adapter[i].name, json_string(at));
 	}
 	inet_ntop(AF_INET, &d->address.sin_addr, host, sizeof(host));
-	for (i = 0; i < d->components; i++) {
+	for (i = 0; i < deploy_components(d); i++) {
 		if (!json)
-			printf("  pid %-18d %s\n", d->component[i].pid, d->component[i].name);
+			printf("  pid %-18d %s\n", deploy_component(d, i)->pid, deploy_component(d, i)->name);
 		json_array_append_new(components,
-				      json_pack("{s:s, s:i}", "name", d->component[i].name, "pid",
-						(int)d->component[i].pid));
+				      json_pack("{s:s, s:i}", "name", deploy_component(d, i)->name, "pid",
+						(int)deploy_component(d, i)->pid));
 	}
 	doors = print_doors(d, json);
 	if (json)

@@ -51,6 +51,7 @@ static const struct option_spec dpdk_options[] = {
 	{ "wait", "yield|adaptive|spin", "yield", "how receivers wait; spin: a CPU per endpoint" },
 	{ "memory", "auto|hugepages|anonymous", "auto", "where rings live; auto: hugepages if free" },
 	{ "slots", "16..65536", "1024", "descriptors that one sender can leave at one receiver" },
+	NODE_OPTIONS,
 	{ NULL, NULL, NULL, NULL },
 };
 

@@ -14,6 +14,7 @@ static const struct option_spec futex_options[] = {
 	WAITING_OPTION("block"),
 	SCALING_OPTIONS("none|load"),
 	{ "slots", "16..65536", "1024", "descriptors that one sender can leave at one receiver" },
+	NODE_OPTIONS,
 	{ NULL, NULL, NULL, NULL },
 };
 

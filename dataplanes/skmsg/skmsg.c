@@ -64,6 +64,7 @@ struct skmsg_port {
 static const struct option_spec skmsg_options[] = {
 	WAITING_OPTION("block"),
 	SCALING_OPTIONS("none|load"),
+	NODE_OPTIONS,
 	{ NULL, NULL, NULL, NULL },
 };
 

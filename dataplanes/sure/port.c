@@ -83,12 +83,16 @@ int sure_attach(struct endpoint *ep)
 	return err ? deploy_error(ep->deployment, err, "cannot close the gate: %s", strerror(-err)) : 0;
 }
 
-/* The gateway vouches for what enters the chain. */
+/*
+ * The gateway vouches for what enters the chain on this node: from a client, or from the other node, whose
+ * gateway is trusted as ours is. An answer has its tag already.
+ */
 static void sign(const struct sure_port *p, struct message *m)
 {
-	if (m->kind != MESSAGE_INVOKE || m->depth || m->position)
+	if (m->kind != MESSAGE_INVOKE && m->kind != MESSAGE_CALL)
 		return;
-	m->born_ns = clock_now_ns();
+	if (!m->born_ns)
+		m->born_ns = clock_now_ns();
 	if (p->sidecar.config.has & 1u << SIDECAR_AUTH)
 		sidecar_tag(&p->sidecar, m->id, m->topic, m->tag);
 }
@@ -188,7 +192,7 @@ static void run_user(void *c)
 /* Run user code behind the gate. It may have written to the header of the message: that is undone. */
 static void pass(const struct sure_port *p, struct message *m, struct user_call *c)
 {
-	unsigned char header[sizeof(struct message)];
+	unsigned char header[offsetof(struct message, landing)];
 
 	if (!p->gated) {
 		user_call_run(c);

@@ -49,6 +49,7 @@ static const struct option_spec sure_options[] = {
 	{ "memory", "4..1024", "48", "unikernel: MiB of RAM of a guest; the host gives it as it is touched" },
 	WAITING_OPTION("adaptive"),
 	{ "slots", "16..65536", "1024", "descriptors that one sender can leave at one receiver" },
+	NODE_OPTIONS,
 	{ NULL, NULL, NULL, NULL },
 };
 
@@ -329,4 +330,5 @@ const struct dataplane_ops dataplane_sure = {
 	.teardown = sure_teardown,
 	.promises = sure_promises,
 	.page = sure_page,
+	.peer_stack = &zstack,
 };

@@ -4,6 +4,7 @@
 #define PERHOP_DATAPLANES_SURE_SURE_H
 
 #include "chain/mesh.h"
+#include "chain/peer_stack.h"
 #include "dataplanes/sure/gate.h"
 #include "dataplanes/sure/sidecar/sidecar.h"
 
@@ -35,6 +36,9 @@ static inline struct gate_violation *sure_violation(const struct sure_plane *p, 
 int sure_live(struct deployment *d, instance_id id,
 	      int (*body)(struct deployment *d, instance_id id));
 void *sure_reserve(struct deployment *d, size_t bytes);
+
+/* stack=zstack: zero copy between nodes, see zstack/. */
+extern const struct peer_stack zstack;
 
 /* The hooks of an endpoint: see port.c. */
 int sure_attach(struct endpoint *ep);

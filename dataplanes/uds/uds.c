@@ -53,6 +53,7 @@ struct uds_port {
 
 static const struct option_spec uds_options[] = {
 	WAITING_OPTION("block"),
+	NODE_OPTIONS,
 	{ NULL, NULL, NULL, NULL },
 };
 

@@ -76,6 +76,11 @@ static int configure(struct application *app, char *why, size_t why_bytes)
 	const char *mode = app->spec.mode;
 	unsigned first = 1, last = BOUTIQUE_SEQUENCES;
 
+	/*
+	 * SURE's slides set "orange" and "green" functions apart without naming them. Ours: what renders and
+	 * decides (frontend, checkout, recommendation, ad) stays with the clients, what holds data does not.
+	 */
+	app->second_node = "catalog+cart+currency+shipping+payment+email";
 	app->codec = &boutique_codec;
 	if (!mode[0] || !strcmp(mode, "web")) {
 		app->functions = services;
