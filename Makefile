@@ -278,7 +278,7 @@ FUZZBIN := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
 # Fuzz targets see everything through the sanitizers, whatever the rest is built with.
 FUZZSAN := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZOBJ := $(patsubst %.c,$(B)/fuzz/%.o,$(wildcard chain/http*.c) chain/gateway_front.c \
-	chain/gateway_in.c chain/gateway_out.c chain/message.c chain/pool.c tests/fuzz/standalone.c \
+	chain/gateway_in.c chain/gateway_out.c chain/message.c chain/peer_wire.c chain/pool.c tests/fuzz/standalone.c \
 	workloads/parking/recognise.c workloads/parking/font.c workloads/parking/sighting.c \
 	workloads/motion/event.c chain/topic.c $(addprefix chain/gateway_,ports.c session.c event.c datagram.c load.c) \
 	$(wildcard chain/adapters/*_*.c))

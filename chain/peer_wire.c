@@ -13,7 +13,8 @@ static bool is_back(const struct peer_header *h)
 int peer_header_check(const struct peer_header *h, const struct peer_limits *l, bool first)
 {
 	if (h->magic != PEER_MAGIC || h->version != PEER_VERSION ||
-	    h->flags & ~(PEER_CALLER | PEER_BACK) || h->reserved[0] || h->reserved[1])
+	    h->flags & ~(PEER_CALLER | PEER_BACK) || h->zero ||
+	    h->reserved[0] || h->reserved[1])
 		return -EBADMSG;
 	if (first != (h->kind == PEER_HELLO))
 		return -EBADMSG;

@@ -47,6 +47,7 @@ struct peer_header {
 	uint32_t length;            /* payload bytes */
 	uint32_t token, generation; /* the buffer that waits at home */
 	uint16_t type, topic, function, status;
+	uint32_t zero;
 	uint64_t id;
 	uint64_t fingerprint;       /* HELLO: what both nodes must agree on; else 0 */
 	uint64_t reserved[2];

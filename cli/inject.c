@@ -114,7 +114,8 @@ static void on_ready(void *arg, void *data, uint32_t events)
 int inject_main(struct deployment *d, void *arg)
 {
 	struct injector i = { .shared = arg, .idle = ((struct injection *)arg)->in_flight };
-	const struct runtime_guest guest = { &i, on_reply, on_ready, on_turn, on_due };
+	const struct runtime_guest guest = { .arg = &i, .reply = on_reply, .ready = on_ready, .turn = on_turn,
+					     .due = on_due };
 	int err = runtime_open(&i.runtime, d, GATEWAY, &guest);
 
 	if (err)

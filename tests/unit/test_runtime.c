@@ -197,7 +197,8 @@ static int bench_close(void **state)
 
 static void play(struct bench *b, uint16_t topic, unsigned requests)
 {
-	struct runtime_guest guest = { b, on_reply, on_ready, on_turn, on_due };
+	struct runtime_guest guest = { .arg = b, .reply = on_reply, .ready = on_ready, .turn = on_turn,
+				       .due = on_due };
 
 	b->topic = topic;
 	b->wanted = requests;
