@@ -131,6 +131,23 @@ static void instances(FILE *f, const struct deployment *d)
 	}
 }
 
+/* The link to the other node. */
+static void link_page(FILE *f, const struct link_line *l)
+{
+	single(f, "perhop_link_up", "gauge", "1 while the other node is connected.",
+	       atomic_load_explicit(&l->up, memory_order_relaxed));
+	single(f, "perhop_link_connections_total", "counter", "Connections made.", get(&l->connections));
+	single(f, "perhop_link_resets_total", "counter", "Of these, ended for something unsound.", get(&l->resets));
+	single(f, "perhop_link_messages_out_total", "counter", "Messages to the other node.", get(&l->out));
+	single(f, "perhop_link_messages_in_total", "counter", "Messages from it.", get(&l->in));
+	single(f, "perhop_link_bytes_out_total", "counter", "Their payload.", get(&l->out_bytes));
+	single(f, "perhop_link_bytes_in_total", "counter", "Their payload.", get(&l->in_bytes));
+	single(f, "perhop_link_bytes_landed_total", "counter", "Received in place.", get(&l->landed_bytes));
+	single(f, "perhop_link_bytes_copied_total", "counter", "Copied by the gateway.", get(&l->copied_bytes));
+	single(f, "perhop_link_refused_total", "counter", "Messages for which there was no buffer.", get(&l->refused));
+	single(f, "perhop_link_lost_total", "counter", "Requests answered 502 as a connection ended.", get(&l->lost));
+}
+
 char *metrics_page(const struct gateway_metrics *g, const struct deployment *d,
 		   const struct front_stats *front, const struct ports *ports,
 		   const struct pool *pool, size_t *length)
@@ -158,6 +175,8 @@ char *metrics_page(const struct gateway_metrics *g, const struct deployment *d,
 	single(f, "perhop_pool_refused_total", "counter", "Bad descriptors and frees.",
 	       pool_refused(pool));
 	instances(f, d);
+	if (d->node)
+		link_page(f, &d->board->link);
 	if (d->ops->page)
 		d->ops->page(d, f);
 	if (fclose(f)) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/ethtool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -93,23 +94,22 @@ static bool listed(const char *list, const char *name)
 	return false;
 }
 
-/* Bit f: function f is on node b. */
-static int place(struct deployment *d, uint32_t *on_b)
+/* Bit f: function f is on node b. 0, or -EINVAL with *bad the part of place= that is not sound. */
+static int place(const struct spec *spec, const struct option_spec *options, const struct application *app,
+		 uint32_t *on_b, const char **bad)
 {
-	const struct application *app = d->app;
-
 	*on_b = 0;
-	for (unsigned f = 0; f < app->n_functions; f++)
+	for (unsigned f = 0; f < app->n_functions && f < 32; f++)
 		if (app->second_node ? listed(app->second_node, app->functions[f]->name) : f % 2)
 			*on_b |= 1u << f;
-	for (const char *at = value(d, "place"); *at; at += strcspn(at, "+"), at += *at == '+') {
+	for (const char *at = spec_value(spec, options, "place"); *at; at += strcspn(at, "+"), at += *at == '+') {
 		const size_t n = strcspn(at, ":+");
 		const char node = at[n] == ':' ? at[n + 1] : '\0';
 		int f = find_function(app, at, n);
 
-		if (f < 0 || (node != 'a' && node != 'b') || strcspn(at, "+") != n + 2)
-			return deploy_error(d, -EINVAL, "place: '%.*s' is not FUNCTION:a or FUNCTION:b of %s",
-					    (int)strcspn(at, "+"), at, app->spec.text);
+		*bad = at;
+		if (f < 0 || f >= 32 || (node != 'a' && node != 'b') || strcspn(at, "+") != n + 2)
+			return -EINVAL;
 		*on_b = node == 'b' ? *on_b | 1u << f : *on_b & ~(1u << f);
 	}
 	return 0;
@@ -120,15 +120,19 @@ bool node_has(const struct node *n, unsigned f)
 	return !n || n->here >> f & 1;
 }
 
-void node_map(const struct node *n, const struct application *app, char *out, size_t bytes)
+bool node_map(const struct spec *spec, const struct option_spec *options, const struct application *app,
+	      char *out, size_t bytes)
 {
-	const char other = n->name == 'a' ? 'b' : 'a';
+	const char *bad;
+	uint32_t on_b;
 	int at = 0;
 
-	*out = '\0';
+	if (!node_wanted(spec, options) || place(spec, options, app, &on_b, &bad))
+		return false;
 	for (unsigned f = 0; f < app->n_functions && at >= 0 && (size_t)at < bytes; f++)
 		at += snprintf(out + at, bytes - (size_t)at, "%s%s:%c", f ? "+" : "",
-			       app->functions[f]->name, node_has(n, f) ? n->name : other);
+			       app->functions[f]->name, on_b >> f & 1 ? 'b' : 'a');
+	return true;
 }
 
 /* FNV-1a, 64 bits. It tells mistakes apart, not enemies. */
@@ -161,8 +165,9 @@ static struct in_addr address(uint32_t host)
 }
 
 /* Two namespaces and a veth between them. Its ends have the same name: a node need not know which it is. */
-static int make_pair(struct node *n)
+static int make_pair(struct node *n, bool offload)
 {
+	static const uint32_t offloads[] = { ETHTOOL_STSO, ETHTOOL_SGSO, ETHTOOL_SGRO, ETHTOOL_STXCSUM };
 	static const char end[] = "eth0";
 	int err;
 
@@ -173,6 +178,11 @@ static int make_pair(struct node *n)
 	err = netns_veth(n->netns, NULL, end, n->peer_netns, address(NODE_A + 1), NODE_PREFIX);
 	if (!err)
 		err = netns_address(n->netns, end, address(NODE_A), NODE_PREFIX);
+	for (unsigned i = 0; !err && !offload && i < sizeof(offloads) / sizeof(offloads[0]); i++) {
+		err = netns_offload(n->netns, end, offloads[i], false);
+		if (!err)
+			err = netns_offload(n->peer_netns, end, offloads[i], false);
+	}
 	strcpy(n->iface, end);
 	n->paired = true;
 	n->peer.sin_family = AF_INET;
@@ -209,6 +219,7 @@ static int configure(struct deployment *d, struct node *n)
 int node_open(struct deployment *d)
 {
 	struct node *n;
+	const char *bad;
 	uint32_t on_b;
 	int err;
 
@@ -222,9 +233,10 @@ int node_open(struct deployment *d)
 	d->node = n;
 	*n = (struct node){ .name = 'a', .netns = -1, .peer_netns = -1,
 			    .stack = stack_of(d->ops, &d->spec) };
-	err = place(d, &on_b);
+	err = place(&d->spec, d->ops->options, d->app, &on_b, &bad);
 	if (err)
-		return err;
+		return deploy_error(d, err, "place: '%.*s' is not FUNCTION:a or FUNCTION:b of %s",
+				    (int)strcspn(bad, "+"), bad, d->app->spec.text);
 	if (d->config.pair) {                   /* node b of a pair: as node a has made it */
 		*n = *d->config.pair;
 		n->name = 'b';
@@ -236,7 +248,7 @@ int node_open(struct deployment *d)
 	} else if (*value(d, "peer")) {
 		err = configure(d, n);
 	} else {
-		err = make_pair(n);
+		err = make_pair(n, !strcmp(value(d, "offload"), "on"));
 		if (err)
 			return deploy_error(d, err, "cannot make two nodes: %s", strerror(-err));
 	}

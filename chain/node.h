@@ -36,6 +36,7 @@ struct pool;
 	{ "nodes", "1..2", "1", "2: functions on two nodes, network namespaces joined by a veth" }, \
 	{ "place", "TEXT", "", "who is where, FUNCTION:a|b joined by '+'; others as the workload says" }, \
 	{ "stack", "kernel|zstack", "kernel", "TCP between nodes: the kernel's, or lwIP on AF_XDP" }, \
+	{ "offload", "on|off", "on", "nodes=2: off: no segmentation, GRO or checksum offload on the veth" }, \
 	{ "node", "a|b", "a", "with peer=: which of the two nodes this is" }, \
 	{ "peer", "TEXT", "", "ADDR:PORT: the other node is another perhop; a connects, b listens there" }, \
 	{ "iface", "TEXT", "", "with peer= and stack=zstack: the interface to the other node" }, \
@@ -80,7 +81,8 @@ int node_wait(struct deployment *d);
 /* Is function `f` on this node? */
 bool node_has(const struct node *n, unsigned f);
 
-/* "frontend:a+cart:b…", all functions; for records. */
-void node_map(const struct node *n, const struct application *app, char *out, size_t bytes);
+/* "frontend:a+cart:b…", all functions, for records. False: one node. */
+bool node_map(const struct spec *spec, const struct option_spec *options, const struct application *app,
+	      char *out, size_t bytes);
 
 #endif

@@ -85,11 +85,14 @@ static json_t *asked_json(const struct run_request *rq, const struct run_outcome
 	const struct workload *w = rq->workload;
 	const struct deploy_config *d = &rq->deploy;
 	json_t *r = json_object();
-	char label[2 * SPEC_NAME_MAX + 2];
+	char label[2 * SPEC_NAME_MAX + 2], map[FUNCTION_MAX * (SPEC_NAME_MAX + 3)];
 
 	spec_label(rq->spec, rq->ops->modes, label, sizeof(label));
 	set(r, "dataplane", json_string(label));
 	set(r, "dataplane_options", spec_json(rq->spec, rq->ops->options));
+	/* Who really was where, defaults included. */
+	if (node_map(rq->spec, rq->ops->options, rq->app, map, sizeof(map)))
+		set(json_object_get(r, "dataplane_options"), "place", json_string(map));
 	spec_label(&rq->app->spec, w->modes, label, sizeof(label));
 	set(r, "workload", json_string(label));
 	set(r, "workload_options", spec_json(&rq->app->spec, w->options));
