@@ -3,14 +3,15 @@
 
 Experiments judge claims, mostly ratios of two numbers, since absolute times of another machine say
 nothing. A number takes the verdict of the claim that is about it (the first of a claim's `rows`), else of
-the first claim that rests on it. A number without a claim is not-applicable-here, and the reason is one of:
+the first claim that rests on it. A claim that names no rows is about its artifact's only number, where there is but
+one. A number without a claim is not-applicable-here, and the reason is one of:
 its experiment is not part of this run, its experiment gave no verdict, or there is no experiment for it
 (results/reference/unmeasured.csv says why).
 """
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Mapping, Sequence
@@ -53,7 +54,9 @@ def ledger(rows: Sequence[Published], judged: Mapping[str, Sequence[Verdict]],
            homes: Mapping[str, Sequence[str]]) -> list[Entry]:
     """One entry per row. judged: folder -> its claims; homes: artifact -> folders that declare it, whether
     they are part of this run or not."""
-    claims = [(folder, claim) for folder, verdicts in judged.items() for claim in verdicts]
+    alone = {r.artifact: r for r in rows if sum(other.artifact == r.artifact for other in rows) == 1}
+    claims = [(folder, replace(claim, rows=(alone[claim.artifact],)) if not claim.rows and claim.artifact in alone else claim)
+              for folder, verdicts in judged.items() for claim in verdicts]
     return [_entry(row, claims, judged, homes.get(row.artifact, ())) for row in rows]
 
 

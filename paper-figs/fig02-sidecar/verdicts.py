@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
@@ -28,10 +29,12 @@ def judge(records: Rows, reference: Sequence[Published]) -> list[Verdict]:
     """Each factor for each proxy; the kernel's share of each; envoy and of-watchdog are not here."""
     out = []
     for metric, words, measure, inverse in METRICS:
-        low, high = (float(v) for v in published(reference, "fig2", WHO, metric).value.split(".."))
-        out += [_factor(records, system, name, words, measure, inverse, low, high) for system, name in PROXIES.items()]
-    share = published(reference, "fig2", "sidecar", "kernel stack share of sidecar cycles").number
-    out += [_share(records, system, name, share) for system, name in PROXIES.items()]
+        row = published(reference, "fig2", WHO, metric)
+        low, high = (float(v) for v in row.value.split(".."))
+        out += [replace(_factor(records, system, name, words, measure, inverse, low, high), rows=(row,))
+                for system, name in PROXIES.items()]
+    row = published(reference, "fig2", "sidecar", "kernel stack share of sidecar cycles")
+    out += [replace(_share(records, system, name, row.number), rows=(row,)) for system, name in PROXIES.items()]
     out.append(missing("fig2", "envoy and of-watchdog", "in the 3 to 7", "Neither is a Debian package; not run."))
     return out
 

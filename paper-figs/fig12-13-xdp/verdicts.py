@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
@@ -24,35 +25,38 @@ def judge(records: Rows, reference: Sequence[Published]) -> list[Verdict]:
     def of(artifact: str, system: str, metric: str, condition: str = "") -> Published:
         return published(reference, artifact, system, metric, condition)
 
-    gain = of("fig12", "skmsg+xdp/tc", "throughput ratio on/off").number
-    on, off = (of("fig12", s, "latency", "32").number for s in ("skmsg+xdp/tc", "skmsg"))
+    gain = of("fig12", "skmsg+xdp/tc", "throughput ratio on/off")
+    on, off = (of("fig12", s, "latency", "32") for s in ("skmsg+xdp/tc", "skmsg"))
     out = []
     for point, where in LOADS.items():
         a, b = (select(records, system=s, point=point) for s in ("xdp", "rules"))
-        out.append(ratio_verdict("fig12", f"throughput with redirection over without, {where}", gain, a, b, "rps", where))
-        out.append(ratio_verdict("fig12", f"latency with redirection over without, {where}", on / off, a, b,
-                                 "latency_us.mean", where))
+        out.append(ratio_verdict("fig12", f"throughput with redirection over without, {where}", gain.number, a, b, "rps", where,
+                                 rows=[gain]))
+        out.append(ratio_verdict("fig12", f"latency with redirection over without, {where}", on.number / off.number, a, b,
+                                 "latency_us.mean", where, rows=[on, off]))
     peak = of("fig12", "skmsg+xdp/tc", "throughput", "peak")
     out.append(missing("fig12", "peak throughput with redirection", f"{number(peak.number)} {peak.unit}",
-                       "Absolute throughput of another machine is not compared. Its latency of 19 µs at 32 is 1/RPS."))
-    before, after = (of("fig13", s, "host kernel network cycles/request").number for s in ("skmsg", "skmsg+xdp/tc"))
+                       "Absolute throughput of another machine is not compared. Its latency of 19 µs at 32 is 1/RPS.",
+                       [peak]))
+    rows = [of("fig13", s, "host kernel network cycles/request") for s in ("skmsg", "skmsg+xdp/tc")]
     for point, where in (("stacks32", LOADS["c32"]), ("stacks-new32", LOADS["new32"])):
-        out.append(_saving(records, point, where, before, after))
+        out.append(_saving(records, point, where, rows))
     out += [_growth(records, s, b, name) for s, b, name in
             (("rules", "plain", "the node's stack"), ("xdp", "xdp-plain", "redirection"))]
     return out
 
 
-def _saving(records: Rows, point: str, where: str, before: float, after: float) -> Verdict:
+def _saving(records: Rows, point: str, where: str, rows: Sequence[Published]) -> Verdict:
+    before, after = (row.number for row in rows)
     a, b = runs(records, "xdp", point), runs(records, "rules", point)
     verdict = ratio_verdict("fig13", f"cycles in the node's networking layer, with redirection over without, {where}",
-                            after / before, a, b, host, where)
+                            after / before, a, b, host, where, rows=rows)
     if not a or not b:
         return verdict
-    ours = [sum(kilocycles(r, host(r) or 0.0) for r in rows) / len(rows) for rows in (b, a)]
-    return Verdict(verdict.artifact, verdict.claim, f"{number(before)} → {number(after)} kcycles", verdict.measured,
-                   verdict.kind, f"{number(ours[0])} → {number(ours[1])} kcycles here: netfilter, forwarding, and what "
-                   f"redirects. {verdict.sentence}", verdict.run_ids)
+    ours = [sum(kilocycles(r, host(r) or 0.0) for r in side) / len(side) for side in (b, a)]
+    return replace(verdict, published=f"{number(before)} → {number(after)} kcycles",
+                   sentence=f"{number(ours[0])} → {number(ours[1])} kcycles here: netfilter, forwarding, and what "
+                   f"redirects. {verdict.sentence}")
 
 
 def _growth(records: Rows, system: str, base: str, name: str) -> Verdict:

@@ -247,14 +247,21 @@ class Ledger(unittest.TestCase):
         self.assertEqual((found[a].claim, found[b].claim), ("a over b", "about b"))
         self.assertIn("No claim of x", found[c].sentence)
 
-    def test_no_number_of_an_experiments_artifacts_is_forgotten(self) -> None:
+    def test_an_experiment_that_names_its_rows_forgets_none(self) -> None:
         judged, homes = {}, {}
         for folder in sorted(f.parent for f in FIGURES.glob("*/verdicts.py")):
-            judged[folder.name] = load_module(folder / "verdicts.py").judge([], reference())
-            for artifact in read(folder).artifacts:
-                homes.setdefault(artifact, []).append(folder.name)
+            verdicts = load_module(folder / "verdicts.py").judge([], reference())
+            if any(v.rows for v in verdicts):
+                judged[folder.name] = verdicts
+                for artifact in {v.artifact for v in verdicts}:
+                    homes.setdefault(artifact, []).append(folder.name)
         forgotten = [e.row.key for e in ledger(reference(), judged, homes) if e.sentence.startswith("No claim of")]
         self.assertEqual(forgotten, [])
+
+    def test_a_claim_without_rows_is_about_its_artifacts_only_number(self) -> None:
+        claim = Verdict("slide-startup", "unikernel over container", "4×", "5×", REPRODUCED, "s")
+        entry, = [e for e in ledger(reference(), {"x": [claim]}, {}) if e.row.artifact == "slide-startup"]
+        self.assertEqual((entry.kind, entry.claim, entry.experiment), (REPRODUCED, claim.claim, "x"))
 
     def test_reasons_are_given_for_published_artifacts_only(self) -> None:
         self.assertLessEqual(set(unmeasured()), {r.artifact for r in reference()})
