@@ -28,12 +28,12 @@ enum {
 	OPT_JSON = 256, OPT_REPS, OPT_WAIT, OPT_PLACEMENT, OPT_RATE, OPT_LENGTH, OPT_SIZE, OPT_MS, OPT_SEED,
 	REPS = 9, MEASURE_MS = 80, WARM_SHARE = 2, LENGTH = 2, BYTES = 256,
 	RATE_IN_FLIGHT = 64,        /* most that a paced point keeps in flight */
-	LOADS_MAX = 32,
+	LOADS_MAX = 64, SIZES_MAX = 8,
 };
 
-/* How much is in flight, or how often something is sent. */
+/* How much is in flight, or how often something is sent, and how large it is. */
 struct load {
-	unsigned in_flight;
+	unsigned in_flight, bytes;
 	double rate;                /* 0: closed loop */
 };
 
@@ -48,7 +48,7 @@ struct surface {
 	char why[SPECS_MAX][sizeof(((struct probe_report *)0)->reason)];    /* it cannot run here */
 	struct load load[LOADS_MAX];
 	enum placement placement[3];
-	unsigned loads, placements, reps, length, bytes;
+	unsigned loads, placements, reps, length, sizes, bytes[SIZES_MAX];
 	uint64_t measure_ns, seed;
 	const char *specs, *waits;
 	bool json;
@@ -64,7 +64,7 @@ static const struct argp_option options[] = {
 	{ "concurrency", 'c', "N[,N...]", 0, "Messages in flight, a load point each (1,8,32,128)", 0 },
 	{ "rate", OPT_RATE, "R[,R...]", 0, "Also paced: so many requests per second, a point each", 0 },
 	{ "length", OPT_LENGTH, "N", 0, "Functions in a row, 1 to 8 (2)", 0 },
-	{ "size", OPT_SIZE, "BYTES", 0, "Payload, up to 32768 (256)", 0 },
+	{ "size", OPT_SIZE, "BYTES[,BYTES...]", 0, "Payload, up to 32768; each load point with each (256)", 0 },
 	{ "time", 't', "MS", 0, "Measure each point so long, after half of that for warm-up (80)", 0 },
 	{ "reps", OPT_REPS, "N", 0, "Repetitions (9)", 0 },
 	{ "seed", OPT_SEED, "N", 0, "Of the order (1)", 0 },
@@ -92,8 +92,21 @@ static void add_loads(struct argp_state *state, struct surface *s, const char *t
 	if (parse_numbers(text, 1, paced ? 1e6 : 512, value, &n, &why))
 		argp_error(state, "%s: %s", paced ? "--rate" : "-c", why.text);
 	for (unsigned i = 0; i < n && s->loads < LOADS_MAX; i++)
-		s->load[s->loads++] = paced ? (struct load){ RATE_IN_FLIGHT, value[i] } :
-					      (struct load){ (unsigned)value[i], 0 };
+		s->load[s->loads++] = paced ? (struct load){ RATE_IN_FLIGHT, 0, value[i] } :
+					      (struct load){ (unsigned)value[i], 0, 0 };
+}
+
+static void add_sizes(struct argp_state *state, struct surface *s, const char *text)
+{
+	double value[POINTS_MAX];
+	struct why why;
+
+	if (parse_numbers(text, 1, INJECT_BYTES_MAX, value, &s->sizes, &why))
+		argp_error(state, "--size: %s", why.text);
+	if (s->sizes > SIZES_MAX)
+		argp_error(state, "--size: at most %d", SIZES_MAX);
+	for (unsigned i = 0; i < s->sizes && i < SIZES_MAX; i++)
+		s->bytes[i] = (unsigned)value[i];
 }
 
 static void add_placements(struct argp_state *state, struct surface *s, const char *text)
@@ -137,7 +150,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		s->length = (unsigned)count_of(state, "--length", arg, 1, INJECT_LENGTH_MAX);
 		return 0;
 	case OPT_SIZE:
-		s->bytes = (unsigned)count_of(state, "--size", arg, 1, INJECT_BYTES_MAX);
+		add_sizes(state, s, arg);
 		return 0;
 	case 't':
 		s->measure_ns = count_of(state, "-t", arg, 10, 60000) * NS_PER_MS;
@@ -171,6 +184,22 @@ static const struct argp argp = {
 };
 
 /* ---- What there is to measure ----------------------------------------------------------------- */
+
+/* Each load point with each size. 0, or -EINVAL: too many. */
+static int cross_sizes(struct surface *s, struct why *why)
+{
+	unsigned loads = s->loads;
+
+	if (loads * s->sizes > LOADS_MAX)
+		return why_set(why, "more than %d load points", LOADS_MAX);
+	for (unsigned z = s->sizes; z-- > 0;)
+		for (unsigned l = 0; l < loads; l++) {
+			s->load[z * loads + l] = s->load[l];
+			s->load[z * loads + l].bytes = s->bytes[z];
+		}
+	s->loads = loads * s->sizes;
+	return 0;
+}
 
 /* Each of s->specs, with each of s->waits unless it says itself. */
 static int expand(struct surface *s, struct why *why)
@@ -262,7 +291,7 @@ static int measure(struct surface *s, unsigned dataplane, unsigned placement, un
 	config.front_arg = s->injection;
 	s->injection->in_flight = s->load[load].in_flight;
 	s->injection->gap_ns = s->load[load].rate ? (uint64_t)(1e9 / s->load[load].rate) : 0;
-	s->injection->bytes = s->bytes;
+	s->injection->bytes = s->load[load].bytes;
 	atomic_store(&s->injection->completed, 0);
 	atomic_store(&s->injection->failed, 0);
 	err = deploy_start(d, s->dataplanes.at[dataplane].ops, &s->dataplanes.at[dataplane].spec, &app, &config);
@@ -351,8 +380,8 @@ static void load_name(const struct load *l, char *out, size_t room)
 
 static void print_table(const struct surface *s)
 {
-	printf("Gateway and %u functions, %u bytes; medians of %u.\n\n%-34s %-11s %7s %12s %10s  %s\n", s->length,
-	       s->bytes, s->reps, "dataplane", "placement", "load", "RPS", "CCR, µs", "RPS over the first");
+	printf("Gateway and %u functions; medians of %u.\n\n%-34s %-11s %7s %6s %12s %10s  %s\n", s->length,
+	       s->reps, "dataplane", "placement", "load", "bytes", "RPS", "CCR, µs", "RPS over the first");
 	for (unsigned p = 0; p < s->placements; p++) {
 		for (unsigned l = 0; l < s->loads; l++) {
 			for (unsigned i = 0; i < s->dataplanes.count; i++) {
@@ -364,9 +393,9 @@ static void print_table(const struct surface *s)
 					continue;
 				over = ratio(s, i, p, l);
 				load_name(&s->load[l], name, sizeof(name));
-				printf("%-34s %-11s %7s %12.0f %10.3f  %.2f", s->dataplanes.at[i].spec.text,
+				printf("%-34s %-11s %7s %6u %12.0f %10.3f  %.2f", s->dataplanes.at[i].spec.text,
 				       choice_name(placement_choices, (int)s->placement[p]), name,
-				       median_of(at->rps, at->n).value, median_of(at->ccr_us, at->n).value,
+				       s->load[l].bytes, median_of(at->rps, at->n).value, median_of(at->ccr_us, at->n).value,
 				       over.value);
 				if (isfinite(over.low))
 					printf(" [%.2f, %.2f]", over.low, over.high);
@@ -398,9 +427,9 @@ static json_t *cell_json(const struct surface *s, unsigned i, unsigned p, unsign
 	char label[SPEC_TEXT_MAX];
 
 	spec_label(spec, ops->modes, label, sizeof(label));
-	return json_pack("{s:s,s:s,s:o,s:s,s:o,s:o,s:o,s:o,s:I,s:o}", "spec", spec->text, "dataplane", label,
+	return json_pack("{s:s,s:s,s:o,s:s,s:i,s:o,s:o,s:o,s:o,s:I,s:o}", "spec", spec->text, "dataplane", label,
 			 "wait", wait, "placement", choice_name(placement_choices, (int)s->placement[p]),
-			 "in_flight", s->load[l].rate ? json_null() : json_integer(s->load[l].in_flight),
+			 "payload_bytes", (int)s->load[l].bytes, "in_flight", s->load[l].rate ? json_null() : json_integer(s->load[l].in_flight),
 			 "rate", s->load[l].rate ? json_real(s->load[l].rate) : json_null(), "rps",
 			 values_json(at->rps, at->n), "ccr_us", values_json(at->ccr_us, at->n), "failed",
 			 (json_int_t)at->failed, "skipped", json_text(*s->why[i] ? s->why[i] : NULL));
@@ -414,9 +443,8 @@ static int print_json(const struct surface *s)
 		for (unsigned p = 0; p < s->placements; p++)
 			for (unsigned l = 0; l < s->loads; l++)
 				json_array_append_new(cells, cell_json(s, i, p, l));
-	return json_line(json_pack("{s:i,s:s,s:i,s:i,s:i,s:I,s:o,s:o}", "schema_version", 1, "kind", "surface",
-				   "length", (int)s->length, "payload_bytes", (int)s->bytes, "reps",
-				   (int)s->reps, "measured_ms", (json_int_t)(s->measure_ns / NS_PER_MS), "cells",
+	return json_line(json_pack("{s:i,s:s,s:i,s:i,s:I,s:o,s:o}", "schema_version", 1, "kind", "surface",
+				   "length", (int)s->length, "reps", (int)s->reps, "measured_ms", (json_int_t)(s->measure_ns / NS_PER_MS), "cells",
 				   cells, "host", host_json()));
 }
 
@@ -434,7 +462,7 @@ static int measure_and_show(struct surface *s)
 	int signals, err;
 	struct why why;
 
-	if (expand(s, &why)) {
+	if (cross_sizes(s, &why) || expand(s, &why)) {
 		fprintf(stderr, "perhop surface: %s\n", why.text);
 		return STATUS_CANNOT;
 	}
@@ -467,14 +495,14 @@ int surface_main(int argc, char **argv)
 		return STATUS_CANNOT;
 	*s = (struct surface){
 		.placement = { PLACE_SAME_CORE, PLACE_CROSS_CORE, PLACE_FREE },
-		.placements = 3, .reps = REPS, .length = LENGTH, .bytes = BYTES,
+		.placements = 3, .reps = REPS, .length = LENGTH, .sizes = 1, .bytes = { BYTES },
 		.measure_ns = MEASURE_MS * NS_PER_MS, .seed = 1,
 		.specs = "futex,skmsg,uds", .waits = "block,spin,adaptive",
 	};
 	status = argp_parse(&argp, argc, argv, 0, NULL, s) ? STATUS_CANNOT : STATUS_DONE;
 	if (!status && !s->loads)
 		for (unsigned i = 0; i < 4; i++)
-			s->load[s->loads++] = (struct load){ (const unsigned[]){ 1, 8, 32, 128 }[i], 0 };
+			s->load[s->loads++] = (struct load){ .in_flight = (const unsigned[]){ 1, 8, 32, 128 }[i] };
 	if (!status)
 		status = measure_and_show(s);
 	free(s->at);
