@@ -65,7 +65,7 @@ def _ratio(claim: str, expected: float, records: Rows, point: str, key: str) -> 
     a, b = mean_interval(ours), mean_interval(theirs)
     if b.value <= 0 or (b.low is not None and b.low <= 0):
         return missing("slide-sidecar", claim, text, "NGINX's own cost is not told from noise here.")
-    rows = [r for s in ("sure", "sure-library", "http", "http-nginx") for r in select(records, system=s, point=point)]
+    rows = [r for s in ("chain", "http", "http-nginx") for r in select(records, system=s, point=point)]
     # A difference below the noise, which may even come out negative, has no size: only a bound.
     if a.low is None or a.high is None or b.low is None or b.high is None or a.low <= 0:
         return _bound(claim, text, a, b, run_ids(rows))
@@ -74,6 +74,6 @@ def _ratio(claim: str, expected: float, records: Rows, point: str, key: str) -> 
     measured = f"{100 * e.value:.2g} %"
     measured += f" ({100 * low:.2g} to {100 * high:.2g} %, n = {e.n})"
     sentence = (f"The library adds {number(a.value)} µs to a call, NGINX {number(b.value)} µs, each over the same "
-                "pipeline without it; here the library verifies HMAC tokens too.")
+                "pipeline without it, the library on the chain alone; here the library verifies HMAC tokens too.")
     return Verdict("slide-sidecar", claim, text, measured, judge_ratio(e, expected), sentence, run_ids(rows),
                    expected=expected, estimate=e)
