@@ -9,7 +9,10 @@ enum {
 	PHASE_NS = 2500 * 1000,     /* counted: more than a time slice of a contended CPU would be too dear */
 	PHASE_MAX_NS = 50 * 1000 * 1000,
 	PHASE_MESSAGES = 32,        /* fewer tell nothing; at low rates a phase is longer */
-	FIRST_NS = 5 * 1000 * 1000, /* before the first trial: time to learn */
+	FIRST_NS = 5 * 1000 * 1000, /* before the first trial: time to learn … */
+	FIRST_MESSAGES = 64,        /* … from so many messages */
+	LONG_NS = 20 * 1000 * 1000, /* a trial that takes longer, for want of messages, … */
+	LONG_GAPS = 100,            /* … is followed by a gap of so many times its length */
 	GAP_NS = 20 * 1000 * 1000,
 	GAP_MAX_NS = 2000 * 1000 * 1000,
 	WATCH_NS = 20 * 1000 * 1000,        /* how long a rate between trials is averaged */
@@ -44,6 +47,7 @@ static void begin_trial(struct trial *t, uint64_t now_ns)
 	do
 		t->other = (enum trial_way)((t->other + 1) % TRIAL_WAYS);
 	while (t->other == t->best);
+	t->trial_ns = now_ns;
 	begin_phase(t, 1, now_ns);
 }
 
@@ -63,6 +67,9 @@ static void end_trial(struct trial *t, uint64_t now_ns, double ratio)
 		t->gap_ns *= 2;
 	}
 	t->next_ns = now_ns + t->gap_ns;
+	/* What a dear way costs at a low load must not be seen: little is sent, so little pays for it. */
+	if (now_ns - t->trial_ns > LONG_NS && t->gap_ns < LONG_GAPS * (now_ns - t->trial_ns))
+		t->next_ns = now_ns + LONG_GAPS * (now_ns - t->trial_ns);
 }
 
 /* Between trials: another load calls for one soon. */
@@ -113,7 +120,9 @@ enum trial_way trial_heard(struct trial *t, uint64_t now_ns, unsigned messages)
 		t->next_ns = now_ns + FIRST_NS;
 	}
 	if (!t->phase) {
-		if (now_ns >= t->next_ns)
+		if (t->heard < FIRST_MESSAGES)
+			t->heard += messages;
+		if (now_ns >= t->next_ns && t->heard >= FIRST_MESSAGES)
 			begin_trial(t, now_ns);
 		else
 			watch(t, now_ns, messages);

@@ -35,7 +35,9 @@ struct trial {
 	uint64_t messages;          /* since settled_ns */
 	double rate[TRIAL_PHASES];  /* messages per ns */
 	double score[TRIAL_WAYS];   /* smoothed log of (its rate / the best's); 0 unknown */
+	uint64_t trial_ns;          /* when the last trial began */
 	uint64_t next_ns, gap_ns;   /* the next trial; distance to the one after */
+	unsigned heard;             /* messages before the first trial, up to what it needs */
 	double usual;               /* rate of `best` at the last trial */
 	uint64_t run_ns, run_messages;      /* of the part between trials that is being watched */
 };

@@ -545,9 +545,9 @@ void waiter_open(struct waiter *w, struct hall *h, instance_id self, enum waitin
 		.yield_pause = YIELD_REST,
 		.conducts = mode == WAITING_ADAPTIVE && self == GATEWAY,
 	};
-	trial_open(&w->trial, WAY_LEARNED);
+	trial_open(&w->trial, WAY_SLEEP);
 	if (w->conducts)
-		atomic_store(&h->shared->way, WAY_LEARNED);
+		atomic_store(&h->shared->way, WAY_SLEEP);
 	atomic_store(&w->bell->crowd, first % WAITING_CROWDS);
 	/* A predecessor may have been killed in its sleep: no sender's view of that counts any more. */
 	w->nap = (atomic_load(&w->bell->nap) | 1) + 1;
