@@ -130,7 +130,7 @@ GUESTOBJ := $(patsubst %,$(B)/%.o,$(basename $(wildcard $(GUESTDIR)/*.[cS])))
 GUESTLIB := $(foreach w,$(UNIKERNEL_WORKLOADS),$(filter $(B)/workloads/$(w)/%,$(SRC:%.c=$(B)/%.o) $(PBC:.c=.o))) \
 	$(patsubst %,$(B)/chain/%.o,clock codec function http_chunks http_form http_parse http_payload http_write \
 		mesh message pool ring route runtime spec trial waiting workload) \
-	$(addprefix $(B)/dataplanes/sure/,port.o gate_entry.o sidecar/sidecar.o)
+	$(addprefix $(B)/dataplanes/sure/,port.o gate_entry.o sidecar/sidecar.o unikernel/window.o)
 # Sections of their own for all that is dropped: not from a build before these flags.
 $(GUESTLIB): Makefile
 
@@ -175,9 +175,25 @@ $(UNIKERNEL): FORCE
 		mkdir -p $(@D) && { cmp -s $(B)/plain/unikernel.elf $@ || cp $(B)/plain/unikernel.elf $@; }
 endif
 
-$(B)/dataplanes/sure/unikernel/image.o: dataplanes/sure/unikernel/image.S $(UNIKERNEL)
+# What `perhop startup` compares it with: the same objects as a static program.
+FUNCTION := $(B)/function
+FUNCTIONSRC := dataplanes/sure/unikernel/linux/function.c
+ifeq ($(findstring -fsanitize,$(CFLAGS)),)
+FUNCTIONOBJ := $(B)/$(FUNCTIONSRC:.c=.o) $(B)/$(GUESTDIR)/workloads.o $(GUESTLIB) \
+	$(addprefix $(B)/dataplanes/sure/,gate.o gate_filter.o)
+$(FUNCTION): $(FUNCTIONOBJ)
+	$(call say,LD,$@)
+	$(Q)$(CC) -static -s -Wl,--gc-sections -o $@ $(FUNCTIONOBJ) -lprotobuf-c -ljansson -lcrypto -lm 2>$@.log || \
+		{ echo 'no static libc, libjansson, libprotobuf-c: most of perhop startup is left out'; : >$@; }
+else
+$(FUNCTION): FORCE
+	$(Q)$(MAKE) --no-print-directory B=$(B)/plain OPT='-O2 -g' $(B)/plain/function && \
+		{ cmp -s $(B)/plain/function $@ || cp $(B)/plain/function $@; }
+endif
+
+$(B)/dataplanes/sure/unikernel/image.o: dataplanes/sure/unikernel/image.S $(UNIKERNEL) $(FUNCTION)
 	$(call say,IMAGE,$<)
-	$(Q)$(CC) -DUNIKERNEL_IMAGE='"$(UNIKERNEL)"' -c -o $@ $<
+	$(Q)$(CC) -DUNIKERNEL_IMAGE='"$(UNIKERNEL)"' -DFUNCTION_IMAGE='"$(FUNCTION)"' -c -o $@ $<
 
 $(B)/tests/unit/test_unikernel: CPPFLAGS += -DHOSTILE_IMAGE='"$(B)/tests/unikernel/hostile.elf"'
 $(B)/tests/unit/test_unikernel: tests/unit/unikernel_cases.h $(B)/tests/unikernel/hostile.elf

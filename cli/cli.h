@@ -39,6 +39,7 @@ int trace_main(int argc, char **argv);
 int floor_main(int argc, char **argv);
 int surface_main(int argc, char **argv);
 int gate_main(int argc, char **argv);
+int startup_main(int argc, char **argv);
 
 /*
  * SIGINT and SIGTERM as a file descriptor: readable means "end in good order". Blocks both for the

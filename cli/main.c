@@ -11,6 +11,7 @@ static const struct command commands[] = {
 	{ "list", "show dataplanes and workloads, their options, and what can run here", list_main },
 	{ "doctor", "check what this machine offers, what is missing and how to get it", doctor_main },
 	{ "floor", "measure what this machine charges for a hop, and perhop on top of it", floor_main },
+	{ "startup", "measure how long an instance takes to its first answer, by runtime", startup_main },
 	{ "surface", "measure chains without a client: mechanism x waiting x placement x load", surface_main },
 	{ "run", "measure: deploy, load, and report one record per run", run_main },
 	{ "compare", "run dataplanes in turns, with a live table of ratios and intervals", compare_main },

@@ -46,4 +46,11 @@ int ivshmem_greeting(const struct unikernel *u, instance_id id, unsigned n);
 extern const unsigned char unikernel_image[];
 extern const uint64_t unikernel_image_bytes;
 
+/* And linux/function.c, a static program; 0 bytes: it could not be built. */
+extern const unsigned char function_image[];
+extern const uint64_t function_image_bytes;
+
+/* Write what instance `id` must know into its page of the window. */
+void unikernel_write_page(const struct unikernel *u, const struct deployment *d, instance_id id);
+
 #endif

@@ -218,7 +218,7 @@ void unikernel_teardown(struct sure_plane *p)
 
 /* ---- An instance's life ---------------------------------------------------------------------- */
 
-static void write_page(const struct unikernel *u, const struct deployment *d, instance_id id)
+void unikernel_write_page(const struct unikernel *u, const struct deployment *d, instance_id id)
 {
 	struct unikernel_page *page = unikernel_page(u, id);
 	const struct sure_plane *p = d->priv;
@@ -252,7 +252,7 @@ int unikernel_live(struct deployment *d, instance_id id)
 	const struct sure_plane *p = d->priv;
 	int err;
 
-	write_page(p->unikernel, d, id);
+	unikernel_write_page(p->unikernel, d, id);
 	err = qemu_exec(p->unikernel, id, d->board->instances);
 	return deploy_error(d, err, "cannot start qemu-system-x86_64: %s", strerror(-err));
 }
