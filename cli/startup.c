@@ -128,7 +128,8 @@ static const struct argp argp = {
 	       "  runc        a container\n"
 	       "  unikernel   our library OS in QEMU\n"
 	       "  linux       a Linux kernel in QEMU, the program as its init\n\n"
-	       "Exit codes: 0 measured or skipped with the reason, 1 a runtime failed, 2 wrong usage.",
+	       "Exit codes: 0 measured or skipped with the reason, 1 a runtime failed, 2 wrong usage, or "
+	       "none can run here.",
 };
 
 /* ---- One repetition --------------------------------------------------------------------------- */
@@ -181,7 +182,7 @@ static int by_value(const void *a, const void *b)
 static void add_sample(struct series *s, const struct startup_world *w, bool virtual)
 {
 	struct startup_memory memory = { NAN, NAN, NAN, NAN };
-	double each[STARTUP_MAX];
+	double each[STARTUP_MAX] = { 0 };
 	uint64_t last = 0;
 
 	for (instance_id id = 1; id <= w->n; id++) {
@@ -339,6 +340,7 @@ int startup_main(int argc, char **argv)
 	struct arguments a = { .parallel = 1, .reps = REPS };
 	struct series *series;
 	int status = STATUS_DONE;
+	bool any = false;
 
 	if (argp_parse(&argp, argc, argv, 0, NULL, &a))
 		return STATUS_CANNOT;
@@ -357,11 +359,15 @@ int startup_main(int argc, char **argv)
 			continue;
 		if (series[i].failed)
 			status = STATUS_FAILED;
+		any |= series[i].n || series[i].failed;
 		if (!a.json)
 			print_row(&startup_runtimes[i], &series[i]);
 		else if (print_json(&startup_runtimes[i], &a, &series[i]))
 			status = STATUS_FAILED;
 	}
+	for (unsigned i = 0; !any && startup_runtimes[i].name; i++)
+		if (chosen(&a, startup_runtimes[i].name))
+			fprintf(stderr, "perhop startup: %s: %s\n", startup_runtimes[i].name, series[i].why);
 	free(series);
-	return status;
+	return any ? status : STATUS_CANNOT;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
-#include <fcntl.h>
+#include <glob.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -184,18 +184,25 @@ int world_await(struct startup_world *w, uint64_t timeout_ns)
 
 /* ---- Memory ----------------------------------------------------------------------------------- */
 
+/* Each thread has its own: runc's is not the first one. */
 pid_t first_child(pid_t pid)
 {
-	char path[64];
+	char pattern[64];
 	int child = 0;
-	FILE *f;
+	glob_t g;
 
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
-	f = fopen(path, "re");
-	if (f && fscanf(f, "%d", &child) != 1)
-		child = 0;
-	if (f)
-		fclose(f);
+	snprintf(pattern, sizeof(pattern), "/proc/%d/task/*/children", pid);
+	if (glob(pattern, 0, NULL, &g))
+		return 0;
+	for (size_t i = 0; i < g.gl_pathc && !child; i++) {
+		FILE *f = fopen(g.gl_pathv[i], "re");
+
+		if (f && fscanf(f, "%d", &child) != 1)
+			child = 0;
+		if (f)
+			fclose(f);
+	}
+	globfree(&g);
 	return child;
 }
 
