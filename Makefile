@@ -296,7 +296,7 @@ FUZZSAN := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sani
 FUZZOBJ := $(patsubst %.c,$(B)/fuzz/%.o,$(wildcard chain/http*.c) chain/gateway_front.c \
 	chain/gateway_in.c chain/gateway_out.c chain/message.c chain/peer_wire.c chain/pool.c tests/fuzz/standalone.c \
 	workloads/parking/recognise.c workloads/parking/font.c workloads/parking/sighting.c \
-	workloads/motion/event.c chain/topic.c $(addprefix chain/gateway_,ports.c session.c event.c datagram.c load.c) \
+	workloads/motion/event.c dataplanes/kernel/grpc_wire.c chain/topic.c $(addprefix chain/gateway_,ports.c session.c event.c datagram.c load.c) \
 	$(wildcard chain/adapters/*_*.c))
 FUZZOBJ += $(B)/workloads/parking/parking.pb-c.o $(B)/workloads/motion/motion.pb-c.o
 
