@@ -272,7 +272,8 @@ int node_start_other(struct deployment *d)
 		return -ENOMEM;
 	config.pair = d->node;
 	config.listen.sin_port = 0;
-	config.adapters = 0;                    /* clients come in at node a */
+	config.adapters = 0;                    /* clients come in, and commands, at node a */
+	config.control = false;
 	err = deploy_start(other, d->ops, &d->spec, d->app, &config);
 	d->node->peer_netns = -1;               /* the other's now, also after a failure */
 	if (err) {
