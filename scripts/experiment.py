@@ -60,7 +60,7 @@ class Budget:
 
 
 # Building perhop and installing packages is not part of it. paper has no limit.
-BUDGETS: Mapping[str, Budget] = {"smoke": Budget(120.0, 28.0), "quick": Budget(1200.0, 75.0)}
+BUDGETS: Mapping[str, Budget] = {"smoke": Budget(120.0, 20.0), "quick": Budget(1200.0, 75.0)}
 
 # Key of a point -> how `perhop run` takes it. Values are checked by _settings.
 FLAGS: Mapping[str, str] = {

@@ -21,13 +21,15 @@ from statistics import median
 from typing import Any, Callable, Mapping, Sequence
 
 import records as rec
-from experiment import OVERHEAD_S, Cell, Plan, groups_of
+from experiment import OVERHEAD_S, Cell, Plan, groups_of, rank
 
 LATE = "dropped while running: the"     # how the reason of such a record begins
+TELLING = 12                # cells that must have run before their times are believed rather than the plan
 GRACE_S = 60.0              # beyond its load time, before a cell is given up
 STOP_S = 10.0               # between SIGTERM and SIGKILL
 STEAL_LIMIT = 1.0           # percent of all CPU time
 BUSY_LIMIT = 15.0           # percent of one core, just before a run
+LOOK_S = 0.2                # how long a look at the machine takes
 QUIET_WAIT_S = 3.0          # at most so long a wait for a quiet machine, per cell…
 QUIET_SHARE = 0.05          # …and of the expected time in all: a shared machine may never be quiet
 
@@ -120,11 +122,18 @@ class Runner:
         """Take out of `left` what there will be no time for, and return it.
 
         Repetitions go before load points, and further points before essential ones (see experiment.rank),
-        each for all systems. The plan is believed until something has run."""
+        each for all systems. The plan is believed until TELLING cells have run: the first ones of a busy
+        minute say little. An essential point's first run is given up when the time is over, not before."""
         dropped: list[Cell] = []
-        while until is not None and (self.overheads or time.monotonic() > until) \
-                and self.expected_s(left) > max(0.0, until - time.monotonic()):
+        if until is None:
+            return dropped
+        room = until - time.monotonic()
+        if room > 0 and sum(map(len, self.overheads.values())) < TELLING:
+            return dropped
+        while self.expected_s(left) > max(0.0, room):
             gone = groups_of(self.plan.essential, [c for c in left if c.dataplane not in self.unavailable])[-1]
+            if room > 0 and rank(gone[0], self.plan.essential.get(gone[0].experiment, ())) == 0:
+                break
             left[:] = [c for c in left if c not in gone]
             dropped += gone
         return dropped
@@ -136,9 +145,11 @@ class Runner:
         started = time.monotonic()
         busy = wait_for_quiet(min(QUIET_WAIT_S, self.patience_s))
         self.patience_s = max(0.0, self.patience_s - (time.monotonic() - started))
+        # Waiting has a budget of its own: it is no sign of a slow machine.
+        begun = time.monotonic() - LOOK_S
         before = cpu_times()
         status, out = self._spawn(cell)
-        self.overheads.setdefault(kind_of(cell), []).append(time.monotonic() - started - cell.load_s)
+        self.overheads.setdefault(kind_of(cell), []).append(time.monotonic() - begun - cell.load_s)
         steal = steal_percent(before, cpu_times())
         try:
             if cell.command:
@@ -304,7 +315,7 @@ def steal_percent(before: list[int], after: list[int]) -> float:
     return 100.0 * delta[7] / total if len(delta) > 7 and total > 0 else 0.0
 
 
-def busy_percent(seconds: float = 0.2) -> float:
+def busy_percent(seconds: float = LOOK_S) -> float:
     """CPU that the machine uses right now, percent of one core. Takes `seconds`."""
     before = cpu_times()
     time.sleep(seconds)

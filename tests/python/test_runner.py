@@ -146,8 +146,14 @@ class Running(Case):
 
     def test_a_slow_machine_loses_repetitions_of_whole_load_points_and_says_so(self) -> None:
         r = self.runner()
-        r.overheads = {"skmsg": [10.0], "null": [10.0]}
         left = list(self.plan.cells)                # 8 cells of 10.1 s, 45 s to go
+        r.overheads = {"skmsg": [10.0], "null": [10.0]}
+        self.assertEqual(r._drop(left, time.monotonic() + 45.0), [], "two slow cells say nothing yet")
+        r.overheads = {"skmsg": [10.0] * 6, "null": [10.0] * 6}
+        few = list(left)
+        r._drop(few, time.monotonic() + 1.0)
+        self.assertEqual({(c.point, c.rep) for c in few}, {("c1", 0)}, "the headline once, while there is any time")
+        self.assertEqual(len(r._drop(few, time.monotonic() - 1.0)), 2, "but not when it is over")
         gone = r._drop(left, time.monotonic() + 45.0)
         self.assertEqual({c.rep for c in gone}, {1}, "every point runs once")
         self.assertEqual((len(gone), {c.rep for c in left}), (4, {0}))
