@@ -97,10 +97,10 @@ static const struct function *const functions[] = { &f_page, &f_reason, &f_rude,
 						    &f_slow, &f_crash };
 static const function_id ids[] = { PAGE, REASON, RUDE, OTHER_TYPE, PLAIN, SLOW, CRASH };
 static const struct chain chains[] = {
-	{ "page", "/page", &ids[PAGE], 1 },     { "reason", "/reason", &ids[REASON], 1 },
-	{ "rude", "/rude", &ids[RUDE], 1 },     { "other", "/other", &ids[OTHER_TYPE], 1 },
-	{ "plain", "/page/plain", &ids[PLAIN], 1 }, { "slow", "/slow", &ids[SLOW], 1 },
-	{ "crash", "/crash", &ids[CRASH], 1 },
+	{ "page", "/page", &ids[PAGE], 1, NULL },     { "reason", "/reason", &ids[REASON], 1, NULL },
+	{ "rude", "/rude", &ids[RUDE], 1, NULL },     { "other", "/other", &ids[OTHER_TYPE], 1, NULL },
+	{ "plain", "/page/plain", &ids[PLAIN], 1, NULL }, { "slow", "/slow", &ids[SLOW], 1, NULL },
+	{ "crash", "/crash", &ids[CRASH], 1, NULL },
 };
 static const struct application app = {
 	.functions = functions,

@@ -91,9 +91,9 @@ static const struct function *const functions[] = {
 static const function_id ids[] = { ADD, TWICE, DEEP, RUDE, FAILING, LOST, SLOW };
 static const function_id adds[] = { ADD, ADD, ADD };
 static const struct chain chains[] = {
-	{ "add", "/add", adds, 3 }, { "twice", "/t", &ids[TWICE], 1 }, { "deep", "/d", &ids[DEEP], 1 },
-	{ "rude", "/r", &ids[RUDE], 1 }, { "failing", "/f", &ids[FAILING], 1 },
-	{ "lost", "/l", &ids[LOST], 1 }, { "slow", "/s", &ids[SLOW], 1 },
+	{ "add", "/add", adds, 3, NULL }, { "twice", "/t", &ids[TWICE], 1, NULL }, { "deep", "/d", &ids[DEEP], 1, NULL },
+	{ "rude", "/r", &ids[RUDE], 1, NULL }, { "failing", "/f", &ids[FAILING], 1, NULL },
+	{ "lost", "/l", &ids[LOST], 1, NULL }, { "slow", "/s", &ids[SLOW], 1, NULL },
 };
 static const struct application app = {
 	.functions = functions, .n_functions = N_FUNCTIONS, .chains = chains, .n_chains = N_TOPICS,

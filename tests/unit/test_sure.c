@@ -89,9 +89,9 @@ static const struct function *const functions[] = { &f_good, &f_peek, &f_keep, &
 						    &f_failing };
 static const function_id ids[] = { GOOD, PEEK, KEEP, SCRIBBLE, SPIN, FAILING };
 static const struct chain chains[] = {
-	{ "good", "/good", &ids[GOOD], 1 }, { "peek", "/peek", &ids[PEEK], 1 },
-	{ "keep", "/keep", &ids[KEEP], 1 }, { "scribble", "/scribble", &ids[SCRIBBLE], 1 },
-	{ "spin", "/spin", &ids[SPIN], 1 }, { "failing", "/failing", &ids[FAILING], 1 },
+	{ "good", "/good", &ids[GOOD], 1, NULL }, { "peek", "/peek", &ids[PEEK], 1, NULL },
+	{ "keep", "/keep", &ids[KEEP], 1, NULL }, { "scribble", "/scribble", &ids[SCRIBBLE], 1, NULL },
+	{ "spin", "/spin", &ids[SPIN], 1, NULL }, { "failing", "/failing", &ids[FAILING], 1, NULL },
 };
 static const struct application app = { .functions = functions, .n_functions = N_FUNCTIONS,
 					.chains = chains, .n_chains = N_FUNCTIONS };

@@ -131,11 +131,11 @@ static const struct function *const functions[] = {&f_good,   &f_peek,    &f_kee
 static const function_id ids[] = {GOOD,    PEEK, KEEP, SCRIBBLE, SPIN,
 				  NOWHERE, CODE, FALL, TRIPLE,   CLOCK};
 static const struct chain chains[] = {
-	{"good", "/good", &ids[GOOD], 1},       {"peek", "/peek", &ids[PEEK], 1},
-	{"keep", "/keep", &ids[KEEP], 1},       {"scribble", "/scribble", &ids[SCRIBBLE], 1},
-	{"spin", "/spin", &ids[SPIN], 1},       {"nowhere", "/nowhere", &ids[NOWHERE], 1},
-	{"code", "/code", &ids[CODE], 1},       {"fall", "/fall", &ids[FALL], 1},
-	{"triple", "/triple", &ids[TRIPLE], 1}, {"clock", "/clock", &ids[CLOCK], 1},
+	{"good", "/good", &ids[GOOD], 1, NULL},       {"peek", "/peek", &ids[PEEK], 1, NULL},
+	{"keep", "/keep", &ids[KEEP], 1, NULL},       {"scribble", "/scribble", &ids[SCRIBBLE], 1, NULL},
+	{"spin", "/spin", &ids[SPIN], 1, NULL},       {"nowhere", "/nowhere", &ids[NOWHERE], 1, NULL},
+	{"code", "/code", &ids[CODE], 1, NULL},       {"fall", "/fall", &ids[FALL], 1, NULL},
+	{"triple", "/triple", &ids[TRIPLE], 1, NULL}, {"clock", "/clock", &ids[CLOCK], 1, NULL},
 };
 
 #endif
