@@ -86,7 +86,8 @@ def draw(experiment: Experiment, records: Sequence[Record], out: Path, gnuplot: 
     try:
         # Of another command's output that failed a check of its own, its folder says what still holds.
         if not select(mine) and not any(r.get("output") for r in mine):
-            if not mine or any(r["skipped"] is None for r in mine):     # else the reasons are told as such
+            # What was left out of the plan, or skipped, is told as such, with its reasons.
+            if any(r["skipped"] is None for r in mine):
                 drawn.problems.append("no valid runs: nothing to draw")
         elif gnuplot:
             out.mkdir(parents=True, exist_ok=True)

@@ -37,7 +37,7 @@ def _largest(row: Published, what: str, sizes: Sequence[int], records: Rows) -> 
     best = None
     for size in sizes:
         theirs, ours = (transfer(records, s, CHAIN, size) for s in ("http", system))
-        if min(theirs + ours, default=0.0) > 0:
+        if theirs and ours and min(theirs + ours) > 0:
             estimate = ratio_interval(theirs, ours)
             if best is None or estimate.value > best[0].value:
                 best = estimate, size

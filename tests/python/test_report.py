@@ -98,6 +98,18 @@ class Figures(Temporary):
         self.assertEqual(drawn.problems, [])
         self.assertEqual([p.stem for p, _ in drawn.figures], ["fig08-capacity"])
 
+    def test_an_experiment_that_was_left_out_is_no_problem_and_one_without_a_valid_run_is(self) -> None:
+        self.assertEqual(draw(read(BOUTIQUE), [], self.base).problems, [])
+        rows = synthetic.experiment_records(1, points=("c32",), samples=50)
+        for row in rows:
+            row.update(valid=False, invalid_reasons=["made invalid by a test"])
+        self.assertIn("no valid runs", draw(read(BOUTIQUE), rows, self.base).problems[0])
+
+    def test_a_channel_of_which_one_side_did_not_run_is_not_judged(self) -> None:
+        module = load_module(FIGURES / "wallet-channel" / "verdicts.py")
+        rows = [synthetic.record(point=p, users=1, experiment="wallet-channel", samples=50) for p in ("l1-16384", "l8-16384")]
+        self.assertEqual({v.kind for v in module.judge(rows, reference())}, {NOT_APPLICABLE})
+
     def test_labels_are_spread_without_touching_or_crossing(self) -> None:
         style = load_module(FIGURES / "style.py")
         at = style.spread([0, 1, 2, 50], 10)
