@@ -72,14 +72,8 @@ def compare(gate: Gate, dataplane: str, workload: str, stage: str) -> dict[str, 
             out[name] = comparison
     # A run too short to have seen a component on the CPU drops its block, not the measure.
     blocks = [b for b in blocks if all(v and v > 0 for r in b for v in r["cpu_us"].values())]
-    every = [r["cpu_us"] for block in blocks for r in block]
-    reference = [r["cpu_us"] for block in blocks for r in (block[0], block[2])]
-    relative = gate_stats.relative(every, reference)
-    for component in sorted(relative[0]) if relative else []:
-        values = [tuple(relative[3 * i + k][component] for k in range(3)) for i in range(len(blocks))]
-        comparison = gate_stats.compare(values)
-        if comparison:
-            out[f"CPU of {component} relative to the others, us"] = comparison
+    for component, comparison in gate_stats.relative([[r["cpu_us"] for r in block] for block in blocks]).items():
+        out[f"CPU of {component} relative to the others, us"] = comparison
     return out
 
 

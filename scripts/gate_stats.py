@@ -9,7 +9,7 @@ leaves alone (a function that burns 5 % more shows at a quarter of the noise).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Mapping, Sequence
 
 import numpy as np
@@ -42,24 +42,6 @@ class Comparison:
     def resolution(self) -> float:
         """Smaller changes (as ratio - 1) might not have been seen."""
         return max(self.high / self.ratio - 1, self.floor)
-
-
-def relative(runs: Sequence[Mapping[str, float]], reference: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
-    """Each component's CPU with the common mode of its run taken out.
-
-    The common mode is the median, over the components, of how much each is above its own median in the
-    `reference` runs: one component that changes does not move it. Needs three components, else [] * n.
-    """
-    names = sorted(set.intersection(*(set(r) for r in [*runs, *reference]))) if runs and reference else []
-    names = [n for n in names if all(r[n] > 0 for r in [*runs, *reference])]
-    if len(names) < 3:
-        return [{} for _ in runs]
-    level = {n: float(np.median([math.log(r[n]) for r in reference])) for n in names}
-    out = []
-    for run in runs:
-        common = float(np.median([math.log(run[n]) - level[n] for n in names]))
-        out.append({n: math.exp(math.log(run[n]) - common) for n in names})
-    return out
 
 
 def _aligned_p(blocks: np.ndarray, rng: np.random.Generator) -> float:
@@ -101,3 +83,32 @@ def compare(blocks: Sequence[tuple[float, float, float]], seed: int = 1) -> Comp
     return Comparison(len(x), math.exp(float(np.median(change))), math.exp(low), math.exp(high),
                       _aligned_p(logs, rng), math.exp(floor) - 1,
                       float(np.median(x[:, [0, 2]])), float(np.median(x[:, 1])))
+
+
+def relative(blocks: Sequence[Sequence[Mapping[str, float]]], seed: int = 1) -> dict[str, Comparison]:
+    """Each component's CPU against that of all others of the same run; blocks of (A, B, A again).
+
+    What all components share cancels in such a quotient. One that became faster makes the rest look worse
+    against itself, but not against each other: a change that does not show against every single one, by a
+    third at least, is none (p = 1). Needs three components, else {}. Every value is positive. value_a is what
+    A's runs took.
+    """
+    names = sorted(set.intersection(*(set(run) for block in blocks for run in block))) if blocks else []
+    if len(names) < 3:
+        return {}
+    out = {}
+    for name in names:
+        others = [other for other in names if other != name]
+        whole = compare([tuple(run[name] / sum(run[o] for o in others) for run in block) for block in blocks], seed)
+        least = min(_change(blocks, name, other) for other in others)
+        level = float(np.median([block[k][name] for block in blocks for k in (0, 2)]))
+        if math.log(whole.ratio) > 0 and least < math.log(whole.ratio) / 3:
+            whole = replace(whole, ratio=math.exp(least), p=1.0)
+        out[name] = replace(whole, value_a=level, value_b=level * whole.ratio)
+    return out
+
+
+def _change(blocks: Sequence[Sequence[Mapping[str, float]]], name: str, other: str) -> float:
+    """Median over the blocks of log(B / A) of one component over another."""
+    logs = np.array([[math.log(run[name] / run[other]) for run in block] for block in blocks])
+    return float(np.median(logs[:, 1] - (logs[:, 0] + logs[:, 2]) / 2))

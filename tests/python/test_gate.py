@@ -69,24 +69,40 @@ class Statistics(unittest.TestCase):
         self.assertTrue(first.is_worse(EFFECT))
         self.assertEqual(gate_soft.judge(first, None, EFFECT)[0], gate_records.UNKNOWN)
 
+    def cpu_blocks(self, rng: np.random.Generator, n: int, noise: float, **factor: float) -> list[list[dict[str, float]]]:
+        """Blocks of three components' CPU: each run has a factor of its own that all share, and some noise of theirs;
+        B's components cost `factor` times as much."""
+        def run(head: bool) -> dict[str, float]:
+            common = float(np.exp(0.3 * rng.standard_normal()))
+            return {name: level * common * float(np.exp(noise * rng.standard_normal())) * (factor.get(name, 1) if head else 1)
+                    for name, level in (("gateway", 10.0), ("f1", 3.0), ("f2", 2.0))}
+        return [[run(False), run(True), run(False)] for _ in range(n)]
+
     def test_relative_cpu_takes_out_what_all_components_share(self) -> None:
-        rng = np.random.default_rng(7)
-        def run(extra: float) -> dict[str, float]:
-            common = float(np.exp(0.5 * rng.standard_normal()))
-            return {"gateway": 10 * common, "f1": 3 * common * (1 + extra), "f2": 2 * common}
-        base, head = [run(0) for _ in range(10)], [run(0.05) for _ in range(10)]
-        after = gate_stats.relative(head, base)
-        level = float(np.median([b["f1"] for b in gate_stats.relative(base, base)]))
-        for values in after:
-            self.assertAlmostEqual(values["f1"] / level, 1.05, places=6)
+        found = gate_stats.relative(self.cpu_blocks(np.random.default_rng(7), 10, 0, f1=1.05))
+        self.assertAlmostEqual(found["f1"].ratio, 1.05, places=6)
+        self.assertLess(found["f2"].ratio, 1.001)
+
+    def test_five_percent_more_cpu_of_one_function_is_seen_nine_times_in_ten(self) -> None:
+        rng = np.random.default_rng(11)
+        seen = sum(gate_stats.relative(self.cpu_blocks(rng, 25, 0.03, f1=1.05))["f1"].is_worse(EFFECT) for _ in range(40))
+        self.assertGreaterEqual(seen, 36)
+
+    def test_equal_builds_are_not_told_apart(self) -> None:
+        rng = np.random.default_rng(12)
+        false = sum(c.is_worse(EFFECT) for _ in range(60) for c in
+                    gate_stats.relative(self.cpu_blocks(rng, 25, 0.03)).values())
+        self.assertLessEqual(false, 1)
 
     def test_a_faster_component_does_not_make_the_others_look_slower(self) -> None:
-        base = [{"gateway": 10.0, "f1": 3.0, "f2": 2.0}] * 5
-        head = [{"gateway": 10.0, "f1": 1.5, "f2": 2.0}] * 5
-        self.assertAlmostEqual(gate_stats.relative(head, base)[0]["f2"], 2.0)
+        rng = np.random.default_rng(13)
+        for _ in range(20):
+            found = gate_stats.relative(self.cpu_blocks(rng, 25, 0.03, f1=0.5))
+            self.assertFalse(any(found[name].is_worse(EFFECT) for name in ("gateway", "f2")))
 
     def test_two_components_have_no_common_mode(self) -> None:
-        self.assertEqual(gate_stats.relative([{"a": 1.0, "b": 1.0}], [{"a": 1.0, "b": 1.0}]), [{}])
+        run = {"a": 1.0, "b": 1.0}
+        self.assertEqual(gate_stats.relative([[run, run, run]]), {})
 
 
 class Counts(unittest.TestCase):
