@@ -45,7 +45,8 @@ fi
 if (($(nproc) < 2)); then
 	skip "skmsg across cores" "one CPU"
 elif audit "skmsg across cores" -d skmsg -w echo,length=2 --mode cross-core; then
-	holds "skmsg: two switches per hop across cores" 'near(row("context_switches", 3, 4), [2, 2])'
+	# A busy neighbour preempts now and then; a third switch per hop would be far off.
+	holds "skmsg: two switches per hop across cores" 'near(row("context_switches", 3, 4), [2, 2], 0.3)'
 	# A CPU that is busy anyway may be told without one.
 	holds "skmsg: an IPI per hop across cores, at most one" \
 		'all(0.2 <= x <= 1.1 for x in row("interrupts", 3, 4))'
