@@ -34,7 +34,7 @@ for runtime in zygote namespaces runc unikernel; do
 	victim=$!
 	started+=("$victim")
 	if ! until_true 10 running "$victim"; then
-		skip "startup: kill -9 among $runtime leaves nothing" 'it cannot run here'
+		skip "startup: kill -9 among $runtime leaves nothing" 'no instance was seen alive: they live for milliseconds'
 		continue
 	fi
 	remember "$victim" "$scratch/left"
