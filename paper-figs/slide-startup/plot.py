@@ -29,7 +29,7 @@ def draw(records: Rows, out_dir: Path) -> list[tuple[str, str]]:
     systems = [s for s in conf.systems if values(records, s, "cold")]
     if not systems:
         return []
-    fig, axes = plt.subplots(1, 3, figsize=(style.TEXT, 2.3), sharey=True)
+    fig, axes = plt.subplots(1, 3, figsize=(style.TEXT, 2.5), sharey=True)
     names = [conf.system_name(s) + ("\n(emulated)" if emulated(records, s) else "") for s in systems]
     _times(axes[0], conf, records, systems)
     _phases(axes[1], records, systems)
@@ -60,7 +60,7 @@ def _times(ax: Any, conf: Any, records: Rows, systems: Sequence[str]) -> None:
     ax.set_xscale("log")
     ax.set_xlim(right=ax.get_xlim()[1] * 3)
     ax.set_title("spawn to answer, ms")
-    ax.legend(loc="lower right", fontsize=5.5)
+    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.12), ncol=2, fontsize=5.5, borderaxespad=0)
 
 
 def _mean(rows: Sequence[Mapping[str, Any]], get: Any) -> float:
@@ -77,7 +77,7 @@ def _phases(ax: Any, records: Rows, systems: Sequence[str]) -> None:
             ax.barh(y, 100 * part / total, 0.6, left=left, color=colour, label=label if y == 0 else None)
             left += 100 * part / total
     ax.set_title("share of the phases, %")
-    ax.legend(loc="lower left", fontsize=4.6, frameon=True, framealpha=0.85)
+    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.12), ncol=2, fontsize=5, columnspacing=0.8, handlelength=1.2, borderaxespad=0)
 
 
 def _memory(ax: Any, records: Rows, systems: Sequence[str]) -> None:
@@ -93,4 +93,4 @@ def _memory(ax: Any, records: Rows, systems: Sequence[str]) -> None:
     ax.set_xscale("log")
     ax.set_xlim(left=0.01, right=ax.get_xlim()[1] * 3)
     ax.set_title("memory of one, MiB")
-    ax.legend(loc="lower right", fontsize=5)
+    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.12), ncol=2, fontsize=5, columnspacing=0.8, handlelength=1.2, borderaxespad=0)

@@ -42,7 +42,7 @@ def draw(records: Rows, out_dir: Path) -> list[tuple[str, str]]:
             ax.set_title(f"{label}, {where}")
     for ax in grid[1]:
         ax.set_xlabel("connections (closed loop)")
-    style.legend_above(fig, list(handles.values()), list(handles), handlelength=2.2, fontsize=5.6)
+    style.legend_above(fig, list(handles.values()), list(handles), handlelength=2.2, fontsize=5.6, ncol=5)
     style.save(fig, out_dir, "slide-sure")
     return [("slide-sure",
              "Online Boutique, no think time, on one node and on two (network namespaces joined by a veth, on the same "
