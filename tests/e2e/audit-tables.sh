@@ -45,11 +45,14 @@ fi
 if (($(nproc) < 2)); then
 	skip "skmsg across cores" "one CPU"
 elif audit "skmsg across cores" -d skmsg -w echo,length=2 --mode cross-core; then
-	# A busy neighbour preempts now and then; a third switch per hop would be far off.
-	holds "skmsg: two switches per hop across cores" 'near(row("context_switches", 3, 4), [2, 2], 0.3)'
+	# A redirect wakes the receiver while it holds the receiver's socket lock (bpf_tcp_ingress, net/ipv4/tcp_bpf.c):
+	# one that wakes fast enough sleeps once more, on that lock, and is woken once more. So two switches a hop, and
+	# at most one more for each end of the hop that has to wait for the lock; 0.3 is for busy neighbours.
+	holds "skmsg: two switches per hop across cores, more only for a receiver that met the lock" \
+		'all(1.7 <= x <= 4.3 for x in row("context_switches", 3, 4, 5))'
 	# A CPU that is busy anyway may be told without one.
-	holds "skmsg: an IPI per hop across cores, at most one" \
-		'all(0.2 <= x <= 1.1 for x in row("interrupts", 3, 4))'
+	holds "skmsg: an IPI per wake-up across cores, at most two per hop" \
+		'all(0.2 <= x <= 2.1 for x in row("interrupts", 3, 4))'
 fi
 
 # A second deployment of the same kind has the same addresses in namespaces of its own.
