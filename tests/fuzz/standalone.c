@@ -2,13 +2,16 @@
 /*
  * Runs a fuzz target without a fuzzer's runtime: FILE..., each as it is and then in FUZZ_RUNS
  * (2000) random variations. What is found depends on FUZZ_SEED (1) and the file alone, so a failure
- * here is a failure everywhere. A crash leaves the variation in crash-input in FUZZ_CRASH_DIR, if
- * that is set.
+ * here is a failure everywhere. An input that breaks the target, or that it does not come back from before
+ * somebody ends it, is left in PROGRAM.crash.
  */
+#include <fcntl.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "chain/clock.h"
 #include "tests/fuzz/fuzz.h"
@@ -27,20 +30,56 @@ static const char *const tokens[] = {
 	/* clang-format on */
 };
 
-static void save(const uint8_t *data, size_t n)
-{
-	const char *folder = getenv("FUZZ_CRASH_DIR");
+/* For what runs when all is lost: the input in hand, and where to leave it. */
+static struct {
+	const uint8_t *data;
+	size_t length;
 	char path[4096];
-	FILE *f;
+} in_hand;
 
-	if (!folder)
+/* Async-signal-safe. */
+static void save(void)
+{
+	const int fd = in_hand.data ? open(in_hand.path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644) : -1;
+	static const char says[] = "the input is in ";
+
+	if (fd < 0 || write(fd, in_hand.data, in_hand.length) != (ssize_t)in_hand.length)
 		return;
-	snprintf(path, sizeof(path), "%s/crash-input", folder);
-	f = fopen(path, "wb");
-	if (!f)
-		return;
-	fwrite(data, 1, n, f);
-	fclose(f);
+	close(fd);
+	(void)!write(STDERR_FILENO, says, sizeof(says) - 1);
+	(void)!write(STDERR_FILENO, in_hand.path, strlen(in_hand.path));
+	(void)!write(STDERR_FILENO, "\n", 1);
+}
+
+static void on_signal(int sig)
+{
+	save();
+	signal(sig, SIG_DFL);
+	raise(sig);
+}
+
+/* Read by the sanitizers as they start: they abort, too, where a signal's handler can be. */
+const char *__asan_default_options(void);
+const char *__ubsan_default_options(void);
+
+const char *__asan_default_options(void)
+{
+	return "abort_on_error=1";
+}
+
+const char *__ubsan_default_options(void)
+{
+	return "abort_on_error=1";
+}
+
+/* A broken promise aborts as well; a suite that takes too long is terminated. */
+static void save_when_it_breaks(const char *program)
+{
+	static const int signals[] = { SIGABRT, SIGTERM, SIGINT };
+
+	snprintf(in_hand.path, sizeof(in_hand.path), "%s.crash", program);
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		signal(signals[i], on_signal);
 }
 
 /* The target sees exactly `n` bytes of the heap: a sanitizer guards what is behind them. */
@@ -51,8 +90,10 @@ static void run(const uint8_t *data, size_t n)
 	if (!copy)
 		abort();
 	memcpy(copy, data, n);
-	save(data, n);
+	in_hand.data = data;
+	in_hand.length = n;
 	LLVMFuzzerTestOneInput(copy, n);
+	in_hand.data = NULL;
 	free(copy);
 }
 
@@ -140,6 +181,7 @@ int main(int argc, char **argv)
 
 	if (failed)
 		fprintf(stderr, "usage: %s FILE...    FUZZ_RUNS=N FUZZ_SEED=N\n", argv[0]);
+	save_when_it_breaks(argv[0]);
 	for (int i = 1; i < argc; i++)
 		failed |= replay(argv[i], runs ? (unsigned)strtoul(runs, NULL, 10) : 2000,
 				 seed ? strtoull(seed, NULL, 10) : 1);
