@@ -342,8 +342,11 @@ static bool reap(struct deployment *d, struct component *c, int options)
 	c->gone_cpu_ns += rusage_ns(&ru);
 	c->pid = 0;
 	if (c->instance != INSTANCE_NONE &&
-	    (c->kind == COMPONENT_FUNCTION || c->kind == COMPONENT_GATEWAY))
+	    (c->kind == COMPONENT_FUNCTION || c->kind == COMPONENT_GATEWAY)) {
+		atomic_store(&d->board->line[c->instance].killed,
+			     !WIFEXITED(c->status) || WEXITSTATUS(c->status));
 		atomic_store(&d->board->line[c->instance].state, INSTANCE_DEAD);
+	}
 	return true;
 }
 

@@ -489,12 +489,13 @@ static void on_answer_abroad(void *arg, struct message *m)
 
 /* ---- What does not come back ---------------------------------------------------------------- */
 
-static void on_reclaimed(void *arg, struct message *m)
+static void on_reclaimed(void *arg, struct message *m, instance_id to)
 {
 	struct gateway *g = arg;
 	struct ticket t;
 	struct answer a;
 
+	route_lost(g->board, m, to);
 	if (g->peer && peer_imported(g->peer, m)) {
 		route_unwind(g->board, m);
 		runtime_reason(m, STATUS_BAD_GATEWAY, "the function's instance died");
@@ -532,7 +533,7 @@ static void reclaim_dead(struct gateway *g)
 		    atomic_load_explicit(&l->reclaimed, memory_order_relaxed) == incarnation)
 			continue;
 		if (g->shared)
-			pool_reclaim(g->pool, i, GATEWAY, on_reclaimed, g);
+			pool_reclaim(g->pool, i, atomic_load(&l->killed), GATEWAY, on_reclaimed, g);
 		atomic_store_explicit(&l->reclaimed, incarnation, memory_order_release);
 	}
 }
@@ -726,10 +727,12 @@ static void listen_to(struct gateway *g)
 }
 
 /* What an earlier gateway of this deployment held when it died. Its clients are gone. */
-static void free_leftover(void *arg, struct message *m)
+static void free_leftover(void *arg, struct message *m, instance_id to)
 {
 	struct gateway *g = arg;
 
+	route_lost(g->board, m, to);
+	route_unwind(g->board, m);
 	pool_free(g->pool, m, GATEWAY);
 }
 
@@ -754,7 +757,7 @@ int gateway_main(struct deployment *d)
 		goto out;
 	g->pool = runtime_endpoint(g->runtime)->pool;
 	if (g->shared)
-		pool_reclaim(g->pool, GATEWAY, GATEWAY, free_leftover, g);
+		pool_reclaim(g->pool, GATEWAY, true, GATEWAY, free_leftover, g);
 	err = create(g);
 	if (err)
 		goto out;

@@ -2,10 +2,10 @@
 /*
  *   memfd:  | header | tag 0 | tag 1 | … | pad | buffer 0 | buffer 1 | …
  *
- * A tag is one 64-bit word, so that owner, state and generation change together:
+ * A tag is one 64-bit word, so that owner, sender, state and generation change together:
  *
- *      63        32 31      16 15       0
- *     | generation |   owner  |   state  |
+ *      63        32 31    16 15     4 3     0
+ *     | generation | owner  | sender | state |       sender: of a MOVING one; else 0
  *
  * Free buffers form a Treiber stack (last freed, first reused: its lines are still in the cache). Its
  * head carries a counter next to the index against ABA.
@@ -21,6 +21,8 @@
 #include "chain/pool.h"
 
 enum tag_state { TAG_FREE = 0, TAG_HELD = 1, TAG_MOVING = 2, TAG_POSTED = 3 };
+
+_Static_assert(INSTANCE_MAX <= 1 << 12, "a sender fits its bits");
 
 #define INDEX_NONE UINT32_MAX
 
@@ -53,6 +55,12 @@ static uint64_t tag_word(uint32_t generation, instance_id owner, enum tag_state 
 	return (uint64_t)generation << 32 | (uint64_t)owner << 16 | state;
 }
 
+/* Handed over by `from`, not yet taken by `owner`. */
+static uint64_t tag_moving(uint32_t generation, instance_id owner, instance_id from)
+{
+	return tag_word(generation, owner, TAG_MOVING) | (uint64_t)(from & 0xfff) << 4;
+}
+
 static uint32_t tag_generation(uint64_t word)
 {
 	return (uint32_t)(word >> 32);
@@ -65,7 +73,12 @@ static instance_id tag_owner(uint64_t word)
 
 static enum tag_state tag_state(uint64_t word)
 {
-	return (enum tag_state)(word & 0xffff);
+	return (enum tag_state)(word & 0xf);
+}
+
+static instance_id tag_sender(uint64_t word)
+{
+	return (instance_id)(word >> 4 & 0xfff);
 }
 
 /* Map `bytes`, from a sealed memfd or privately. Hugepages are tried first when asked for. */
@@ -266,17 +279,17 @@ static int refuse(struct pool *p, int err)
 	return err;
 }
 
-/* Change the tag of `index` if `owner` holds it. */
+/* Change the tag of `index` if `owner` holds it: `to` holds it then, or gets it once it takes it. */
 static int retag(struct pool *p, uint32_t index, instance_id owner, instance_id to,
 		 enum tag_state state, uint32_t *generation)
 {
-	uint64_t word = atomic_load_explicit(&p->tags[index].word, memory_order_relaxed);
+	uint64_t word = atomic_load_explicit(&p->tags[index].word, memory_order_relaxed), new;
 
 	if (tag_owner(word) != owner || tag_state(word) != TAG_HELD)
 		return -EPERM;
 	*generation = tag_generation(word) + 1;
-	if (!atomic_compare_exchange_strong_explicit(&p->tags[index].word, &word,
-						     tag_word(*generation, to, state),
+	new = state == TAG_MOVING ? tag_moving(*generation, to, owner) : tag_word(*generation, to, state);
+	if (!atomic_compare_exchange_strong_explicit(&p->tags[index].word, &word, new,
 						     memory_order_acq_rel, memory_order_relaxed))
 		return -EPERM;
 	return 0;
@@ -311,7 +324,7 @@ int pool_describe(struct pool *p, struct message *m, instance_id from, instance_
 
 int pool_undescribe(struct pool *p, const struct descriptor *d, instance_id from)
 {
-	uint64_t word = tag_word(d->generation, (instance_id)d->target, TAG_MOVING);
+	uint64_t word = tag_moving(d->generation, (instance_id)d->target, from);
 	uint32_t index = d->offset >> p->shift;
 
 	if (index >= p->count ||
@@ -329,7 +342,9 @@ int pool_take(struct pool *p, const struct descriptor *d, instance_id self, stru
 	if (index >= p->count || d->offset & (p->bytes - 1) || d->target != self ||
 	    d->length < sizeof(**out) || d->length > p->bytes)
 		return refuse(p, -EBADMSG);
-	word = tag_word(d->generation, self, TAG_MOVING);
+	word = atomic_load_explicit(&p->tags[index].word, memory_order_relaxed);
+	if (word != tag_moving(d->generation, self, tag_sender(word)))
+		return refuse(p, -EBADMSG);
 	if (!atomic_compare_exchange_strong_explicit(&p->tags[index].word, &word,
 						     tag_word(d->generation, self, TAG_HELD),
 						     memory_order_acq_rel, memory_order_relaxed))
@@ -360,16 +375,18 @@ int pool_accept(struct pool *p, const struct descriptor *d, instance_id self, st
 	return err;
 }
 
-uint32_t pool_reclaim(struct pool *p, instance_id dead, instance_id heir,
-		      void (*each)(void *arg, struct message *m), void *arg)
+uint32_t pool_reclaim(struct pool *p, instance_id dead, bool sent, instance_id heir,
+		      void (*each)(void *arg, struct message *m, instance_id to), void *arg)
 {
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < p->count; i++) {
 		uint64_t word = atomic_load_explicit(&p->tags[i].word, memory_order_acquire);
 		const enum tag_state state = tag_state(word);
+		const instance_id owner = tag_owner(word);
 
-		if (state == TAG_FREE || tag_owner(word) != dead)
+		if (state == TAG_FREE ||
+		    (owner != dead && !(sent && state == TAG_MOVING && tag_sender(word) == dead)))
 			continue;
 		if (!atomic_compare_exchange_strong(&p->tags[i].word, &word,
 						    tag_word(tag_generation(word) + 1, heir,
@@ -382,7 +399,7 @@ uint32_t pool_reclaim(struct pool *p, instance_id dead, instance_id heir,
 			message_init(pool_at(p, i), p->bytes);
 		}
 		if (each)
-			each(arg, pool_at(p, i));
+			each(arg, pool_at(p, i), owner == dead ? INSTANCE_NONE : owner);
 	}
 	return n;
 }

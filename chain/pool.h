@@ -67,7 +67,7 @@ int pool_free(struct pool *p, struct message *m, instance_id owner);
 int pool_describe(struct pool *p, struct message *m, instance_id from, instance_id to,
 		  struct descriptor *d);
 
-/* Take a hand-over back that could not be delivered. 0 or -EPERM. */
+/* Take a hand-over of `from`'s back that could not be delivered. 0 or -EPERM. */
 int pool_undescribe(struct pool *p, const struct descriptor *d, instance_id from);
 
 /*
@@ -89,9 +89,13 @@ void pool_sound(struct pool *p, const struct descriptor *d, struct message *m);
 /*
  * Buffers owned by `dead` belong to `heir` now, and `each` is called for every one. For the gateway,
  * after the supervisor has seen an instance die. Returns how many.
+ *
+ * `sent`: those too that it had handed over and whose receiver, `to`, has not taken them yet. A process that
+ * was killed may have kept their descriptors back, and nobody can tell these from those that do
+ * arrive: they are refused there. Of one that ended by itself, all do arrive. `to` is INSTANCE_NONE for the rest.
  */
-uint32_t pool_reclaim(struct pool *p, instance_id dead, instance_id heir,
-		      void (*each)(void *arg, struct message *m), void *arg);
+uint32_t pool_reclaim(struct pool *p, instance_id dead, bool sent, instance_id heir,
+		      void (*each)(void *arg, struct message *m, instance_id to), void *arg);
 
 uint32_t pool_buffers(const struct pool *p);
 uint32_t pool_buffer_bytes(const struct pool *p);

@@ -94,6 +94,16 @@ void route_done(struct board *b, instance_id instance)
 		atomic_fetch_add_explicit(load, 1, memory_order_relaxed);
 }
 
+void route_lost(struct board *b, const struct message *m, instance_id to)
+{
+	const bool answer = m->kind == MESSAGE_ANSWER && m->depth && m->depth <= MESSAGE_DEPTH_MAX;
+
+	if (to >= b->instances || m->kind == MESSAGE_REPLY)
+		return;
+	if (!answer || m->stack[m->depth - 1].instance != to)
+		route_done(b, to);
+}
+
 void route_unwind(struct board *b, const struct message *m)
 {
 	for (unsigned i = 0; i < m->depth && i < MESSAGE_DEPTH_MAX; i++)

@@ -38,6 +38,7 @@ struct instance_line {
 	uint32_t backlog;
 	_Atomic uint32_t incarnation;               /* counts starts; by the supervisor */
 	_Atomic uint32_t reclaimed;                 /* incarnation whose buffers the gateway took back */
+	_Atomic uint32_t killed;                    /* DEAD, and not by its own doing: by the supervisor */
 	_Atomic uint64_t ready_ns;                  /* CLOCK_MONOTONIC, when it said so */
 	alignas(64) _Atomic int32_t load;           /* invocations assigned and not finished: senders add */
 	alignas(64) _Atomic uint64_t handled;       /* invocations finished */
@@ -101,6 +102,12 @@ instance_id route_pick(struct board *b, function_id function, int *why);
 
 /* The invocation given by route_pick has ended (or was not delivered). */
 void route_done(struct board *b, instance_id instance);
+
+/*
+ * `m`, which was on its way to `to`, will not arrive: the invocation that its sender announced there has
+ * ended. An answer's is that of the frame that it answers, unless that frame's instance had died before.
+ */
+void route_lost(struct board *b, const struct message *m, instance_id to);
 
 /* All callers that wait in the stack of `m` will not be resumed: their invocations have ended too. */
 void route_unwind(struct board *b, const struct message *m);

@@ -65,6 +65,8 @@ kill_one() {
 	if all_gone "$scratch/had" "$patience"; then ok "$name leaves nothing"; else not_ok "$name leaves nothing" "see above"; fi
 }
 
+started_again() { [[ $(grep -c "started again" "$serve_log") == "$1" ]]; }
+
 runnable "kill -9"
 traces | sort >"$scratch/before"
 for spec in "${specs[@]}"; do
@@ -111,3 +113,32 @@ if can_run skmsg && serve -d skmsg -w echo; then
 		until_true "$patience" buffers_home
 	stop_server
 fi
+
+# The same under load, three times: whatever was on its way to or from the dead is answered, and no buffer stays away.
+for spec in skmsg uds futex sure:process; do
+	name="$spec: kill -9 under load loses no buffer"
+	if ! can_run "$spec"; then
+		skip "$name" "$spec cannot run here"
+		continue
+	fi
+	serve -d "$spec" -w echo,length=3 || { not_ok "$name" "$(tail -n 1 "$serve_log")"; continue; }
+	curl -sZ --parallel-max 32 --max-time 60 -o /dev/null "$url?[1-6000]" 2>/dev/null &
+	load=$!
+	started+=("$load")
+	for nth in 1 2 3; do                # f1, f2, f3
+		sleep 0.1
+		kill -9 "$(family "$server" | while IFS=: read -r pid _; do
+			[[ $(cat "/proc/$pid/comm" 2>/dev/null) == "f$nth" ]] && echo "$pid"
+		done)"
+		until_true "$patience" started_again "$nth" || break
+	done
+	check "$spec: who is killed under load is started again" "$(grep -c "started again" "$serve_log") of 3 were" \
+		started_again 3
+	wait "$load"
+	check "$name" "$(metric "$url" perhop_pool_buffers_in_use) in use, $(tail -n 1 "$serve_log")" \
+		until_true "$patience" buffers_home
+	check "$spec: and all requests got an answer" "$(metric "$url" perhop_in_flight) wait" \
+		test "$(metric "$url" perhop_in_flight)" = 0
+	check "$spec: and it serves on" "no answer" curl -sf -o /dev/null --max-time 5 "$url"
+	stop_server
+done

@@ -22,7 +22,7 @@
 #include "chain/deploy.h"
 #include "chain/http.h"
 
-enum { PAGE, REASON, RUDE, OTHER_TYPE, PLAIN, SLOW, CRASH, N_FUNCTIONS };
+enum { PAGE, REASON, RUDE, OTHER_TYPE, PLAIN, SLOW, CRASH, FIRST, N_FUNCTIONS };
 enum { BUFFERS = 32 };
 
 /* What the request says, as a page. */
@@ -84,6 +84,12 @@ static enum outcome crash(struct invocation *inv)
 	return REPLY;
 }
 
+static enum outcome first(struct invocation *inv)
+{
+	(void)inv;
+	return FORWARD;
+}
+
 static const struct function
 	f_page = { .name = "page", .handle = page },
 	f_reason = { .name = "reason", .handle = reason },
@@ -91,16 +97,18 @@ static const struct function
 	f_other = { .name = "other", .handle = other_type },
 	f_plain = { .name = "plain", .handle = plain },
 	f_slow = { .name = "slow", .handle = page, .service_ns = 300 * NS_PER_MS },
-	f_crash = { .name = "crash", .handle = crash };
+	f_crash = { .name = "crash", .handle = crash },
+	f_first = { .name = "first", .handle = first };
 
 static const struct function *const functions[] = { &f_page, &f_reason, &f_rude, &f_other, &f_plain,
-						    &f_slow, &f_crash };
+						    &f_slow, &f_crash, &f_first };
 static const function_id ids[] = { PAGE, REASON, RUDE, OTHER_TYPE, PLAIN, SLOW, CRASH };
+static const function_id two[] = { FIRST, PAGE };
 static const struct chain chains[] = {
 	{ "page", "/page", &ids[PAGE], 1, NULL },     { "reason", "/reason", &ids[REASON], 1, NULL },
 	{ "rude", "/rude", &ids[RUDE], 1, NULL },     { "other", "/other", &ids[OTHER_TYPE], 1, NULL },
 	{ "plain", "/page/plain", &ids[PLAIN], 1, NULL }, { "slow", "/slow", &ids[SLOW], 1, NULL },
-	{ "crash", "/crash", &ids[CRASH], 1, NULL },
+	{ "crash", "/crash", &ids[CRASH], 1, NULL },  { "two", "/two", two, 2, NULL },
 };
 static const struct application app = {
 	.functions = functions,
@@ -447,6 +455,79 @@ static void dead_instance_is_a_502_and_nothing_is_lost(void **state)
 	deploy_stop(&d);
 }
 
+/* ---- A sender that dies with a message on its way ---- */
+
+static const struct dataplane_ops *real;    /* what the two below stand in for */
+static bool has_sent;                       /* this process, in this turn */
+
+static int noting_send(struct endpoint *ep, instance_id to, struct message *m)
+{
+	has_sent = ep->deployment->board->line[ep->self].function == FIRST;
+	return real->send(ep, to, m);
+}
+
+/* The worst moment: handed over, and held back (`sure`, `futex`: pushed, and not rung for). */
+static int dying_flush(struct endpoint *ep)
+{
+	if (has_sent)
+		raise(SIGKILL);
+	return real->flush(ep);
+}
+
+/* `pushed`: who looks without having been rung for finds the message, and all is well. */
+static void a_sender_killed_before_its_flush_is_a_502(const char *text, bool pushed)
+{
+	struct probe_report report = { 0 };
+	static char answer[1 << 16];
+	struct dataplane_ops ops;
+	struct deploy_config c;
+	struct deployment d;
+	struct spec spec;
+	unsigned status;
+	char why[256];
+
+	if (!dataplane_open(&spec, &real, text, why, sizeof(why)))
+		real->probe(&spec, &report);
+	if (!report.ok) {
+		print_message("left out: %s cannot run here: %s\n", text, report.reason);
+		return;
+	}
+	ops = *real;
+	ops.send = noting_send;
+	ops.flush = dying_flush;
+	deploy_defaults(&c);
+	c.restart = true;
+	c.pool_buffers = BUFFERS;
+	if (deploy_start(&d, &ops, &spec, &app, &c))
+		fail_msg("%s", d.why);
+	for (int i = 0; i < 3; i++) {
+		struct pollfd p = { .fd = join(&d), .events = POLLIN };
+
+		say(p.fd, "GET /two HTTP/1.1\r\nHost: a\r\n\r\n");
+		do
+			assert_int_equal(deploy_watch(&d), 0);
+		while (poll(&p, 1, 20) == 0);
+		status = hear(p.fd, answer, sizeof(answer));
+		if (!pushed || status != 201)
+			assert_int_equal(status, 502);      /* not 504, later */
+		close(p.fd);
+		assert_nothing_in_use(&d);
+		assert_int_equal(d.board->line[d.board->of[PAGE].at[0]].load, 0);
+		assert_int_equal(get(&d, "/page", answer, sizeof(answer)), 201);
+	}
+	assert_nothing_in_use(&d);
+	deploy_stop(&d);
+}
+
+static void what_a_killed_sender_had_under_way_is_a_502_at_once(void **state)
+{
+	(void)state;
+	a_sender_killed_before_its_flush_is_a_502("skmsg", false);
+	a_sender_killed_before_its_flush_is_a_502("uds", false);
+	a_sender_killed_before_its_flush_is_a_502("futex", true);
+	a_sender_killed_before_its_flush_is_a_502("sure", true);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -456,6 +537,7 @@ int main(void)
 		cmocka_unit_test(slow_uploads_cannot_take_the_whole_pool),
 		cmocka_unit_test(without_a_shared_pool_answers_find_their_clients),
 		cmocka_unit_test(dead_instance_is_a_502_and_nothing_is_lost),
+		cmocka_unit_test(what_a_killed_sender_had_under_way_is_a_502_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -272,7 +272,7 @@ static void posted_buffers_are_not_in_use_until_something_lands(void **state)
 	assert_int_equal(m->capacity, BYTES - sizeof(*m));
 	assert_int_equal(pool_free(n->pool, m, GATEWAY), 0);
 	/* Those of a gateway that died are its heir's. */
-	assert_int_equal(pool_reclaim(n->pool, GATEWAY, GATEWAY, NULL, NULL), 1);
+	assert_int_equal(pool_reclaim(n->pool, GATEWAY, false, GATEWAY, NULL, NULL), 1);
 	assert_int_equal(pool_free(n->pool, other, GATEWAY), 0);
 	assert_int_equal(pool_in_use(n->pool), 0);
 }

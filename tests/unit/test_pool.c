@@ -8,8 +8,10 @@
 #include <string.h>
 #include <cmocka.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "chain/clock.h"
@@ -117,9 +119,10 @@ static void an_undelivered_descriptor_can_be_taken_back(void **state)
 	assert_int_equal(pool_in_use(p), 0);
 }
 
-static void count_one(void *arg, struct message *m)
+static void count_one(void *arg, struct message *m, instance_id to)
 {
 	(void)m;
+	assert_int_equal(to, INSTANCE_NONE);
 	++*(int *)arg;
 }
 
@@ -134,13 +137,91 @@ static void buffers_of_a_dead_instance_go_to_its_heir(void **state)
 	assert_int_equal(pool_describe(p, held, A, B, &d1), 0);
 	assert_int_equal(pool_accept(p, &d1, B, &got), 0);
 	assert_int_equal(pool_describe(p, moving, A, B, &d2), 0);
-	assert_int_equal(pool_reclaim(p, B, GATEWAY, count_one, &seen), 2);
+	assert_int_equal(pool_reclaim(p, B, false, GATEWAY, count_one, &seen), 2);
 	assert_int_equal(seen, 2);
 	assert_int_equal(pool_accept(p, &d2, B, &got), -EBADMSG);   /* the restarted B finds nothing */
 	assert_int_equal(pool_free(p, held, GATEWAY), 0);
 	assert_int_equal(pool_free(p, moving, GATEWAY), 0);
 	assert_int_equal(pool_free(p, other, A), 0);
 	assert_int_equal(pool_in_use(p), 0);
+}
+
+static void take_note(void *arg, struct message *m, instance_id to)
+{
+	instance_id *bound = arg;
+
+	assert_non_null(m);
+	bound[0]++;
+	bound[bound[0]] = to;
+}
+
+/* Killed between the hand-over and the push: nobody else would ever find the buffer. */
+static void what_a_killed_sender_had_handed_over_goes_to_its_heir(void **state)
+{
+	instance_id bound[4] = { 0, 0, 0, 0 };
+	struct pool *p = *state;
+	struct message *lost = pool_alloc(p, A), *taken = pool_alloc(p, A), *other = pool_alloc(p, C);
+	struct descriptor d1, d2, d3;
+	struct message *got;
+
+	assert_int_equal(pool_describe(p, lost, A, B, &d1), 0);
+	assert_int_equal(pool_describe(p, taken, A, B, &d2), 0);
+	assert_int_equal(pool_describe(p, other, C, B, &d3), 0);
+	assert_int_equal(pool_accept(p, &d2, B, &got), 0);
+	/* Of one that ended in order all arrives: nothing is taken from its receivers. */
+	assert_int_equal(pool_reclaim(p, A, false, GATEWAY, take_note, bound), 0);
+	assert_int_equal(pool_reclaim(p, A, true, GATEWAY, take_note, bound), 1);
+	assert_int_equal(bound[0], 1);
+	assert_int_equal(bound[1], B);
+	/* Had it been pushed after all, it is refused: one of the two has it. */
+	assert_int_equal(pool_accept(p, &d1, B, &got), -EBADMSG);
+	assert_int_equal(pool_free(p, lost, GATEWAY), 0);
+	assert_int_equal(pool_accept(p, &d3, B, &got), 0);
+	assert_int_equal(pool_free(p, taken, B), 0);
+	assert_int_equal(pool_free(p, other, B), 0);
+	assert_int_equal(pool_in_use(p), 0);
+}
+
+static void only_its_sender_takes_a_hand_over_back(void **state)
+{
+	struct pool *p = *state;
+	struct message *m = pool_alloc(p, A), *got;
+	struct descriptor d;
+
+	assert_int_equal(pool_describe(p, m, A, B, &d), 0);
+	assert_int_equal(pool_undescribe(p, &d, C), -EPERM);
+	assert_int_equal(pool_accept(p, &d, B, &got), 0);
+	assert_int_equal(pool_undescribe(p, &d, A), -EPERM);
+	assert_int_equal(pool_free(p, m, B), 0);
+}
+
+/* A sender that is killed at any moment between two hand-overs: no buffer is ever lost. */
+static void a_sender_killed_anywhere_costs_no_buffer(void **state)
+{
+	struct pool *p = *state;
+
+	for (int round = 0; round < 20; round++) {
+		const struct timespec t = { 0, round * 20000 };
+		struct message *m[BUFFERS];
+		struct descriptor d;
+		int status;
+		pid_t pid;
+
+		for (int i = 0; i < BUFFERS; i++)
+			assert_non_null(m[i] = pool_alloc(p, A));
+		pid = fork();
+		assert_true(pid >= 0);
+		for (unsigned i = 0; !pid; i++)
+			if (!pool_describe(p, m[i % BUFFERS], A, B, &d) && i % 7)
+				pool_undescribe(p, &d, A);
+		nanosleep(&t, NULL);
+		assert_int_equal(kill(pid, SIGKILL), 0);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(pool_reclaim(p, A, true, GATEWAY, NULL, NULL), BUFFERS);
+		for (int i = 0; i < BUFFERS; i++)
+			assert_int_equal(pool_free(p, m[i], GATEWAY), 0);
+		assert_int_equal(pool_in_use(p), 0);
+	}
 }
 
 static void an_empty_pool_says_so_and_recovers(void **state)
@@ -240,6 +321,9 @@ int main(void)
 		POOL_TEST(an_unsound_header_is_repaired_not_believed),
 		POOL_TEST(an_undelivered_descriptor_can_be_taken_back),
 		POOL_TEST(buffers_of_a_dead_instance_go_to_its_heir),
+		POOL_TEST(what_a_killed_sender_had_handed_over_goes_to_its_heir),
+		POOL_TEST(only_its_sender_takes_a_hand_over_back),
+		POOL_TEST(a_sender_killed_anywhere_costs_no_buffer),
 		POOL_TEST(an_empty_pool_says_so_and_recovers),
 		POOL_TEST(the_pool_cannot_be_resized),
 		POOL_TEST(concurrent_owners_never_share_a_buffer),

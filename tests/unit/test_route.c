@@ -102,6 +102,32 @@ static void load_never_falls_below_zero(void **state)
 	assert_int_equal(b->line[1].load, 0);
 }
 
+/* A message whose sender was killed does not arrive: nobody else would lower what it had raised. */
+static void what_is_lost_on_its_way_no_longer_counts_as_load(void **state)
+{
+	struct board *b = board();
+	struct message m = { .kind = MESSAGE_CALL, .depth = 1, .stack = { { .function = 1, .instance = 3 } } };
+
+	(void)state;
+	b->line[1].load = b->line[2].load = b->line[3].load = 1;
+	route_lost(b, &m, 1);               /* called 1, from 3 */
+	route_unwind(b, &m);
+	assert_int_equal(b->line[1].load, 0);
+	assert_int_equal(b->line[3].load, 0);
+	m.kind = MESSAGE_ANSWER;            /* an answer to 3: counted once, with its frame */
+	b->line[3].load = 2;
+	route_lost(b, &m, 3);
+	route_unwind(b, &m);
+	assert_int_equal(b->line[3].load, 1);
+	route_lost(b, &m, 2);               /* to 2 in place of 3, which had died and begun anew */
+	assert_int_equal(b->line[2].load, 0);
+	m.kind = MESSAGE_REPLY;
+	b->line[GATEWAY].load = 1;
+	route_lost(b, &m, GATEWAY);
+	assert_int_equal(b->line[GATEWAY].load, 1);
+	route_lost(b, &m, INSTANCE_NONE);   /* whoever held it has died: its line begins anew */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -110,6 +136,7 @@ int main(void)
 		cmocka_unit_test(load_goes_where_most_capacity_is_left),
 		cmocka_unit_test(a_full_backlog_pushes_back_and_a_dead_function_says_so),
 		cmocka_unit_test(load_never_falls_below_zero),
+		cmocka_unit_test(what_is_lost_on_its_way_no_longer_counts_as_load),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
