@@ -80,7 +80,7 @@ void grpc_timeout_format(uint64_t ns, char out[GRPC_TIMEOUT_TEXT])
 
 	while (unit + 1 < UNITS && n >= DIGITS_LIMIT) {
 		unit++;
-		n = (ns + units[unit].ns - 1) / units[unit].ns;
+		n = ns / units[unit].ns + !!(ns % units[unit].ns);
 	}
 	if (n >= DIGITS_LIMIT)
 		n = DIGITS_LIMIT - 1;
@@ -261,10 +261,12 @@ static void read_pseudo(struct grpc_head *h, struct slice name, struct slice val
 {
 	if (IS(name, ":path"))
 		read_path(h, value);
-	else if (IS(name, ":method"))
-		h->post = IS(value, "POST");
 	else if (IS(name, ":status"))
 		h->http_status = number(h, value, 599);
+	else if (IS(name, ":method")) {
+		h->post = IS(value, "POST");
+		h->bodyless = IS(value, "HEAD");
+	}
 }
 
 static void read_grpc(struct grpc_head *h, struct slice name, struct slice value)
