@@ -32,6 +32,7 @@ struct rpc *rpc_take(struct grpc *g, struct h2_conn *c, enum rpc_state state)
 	r->method = NULL;
 	r->deadline = r->sent = 0;
 	r->status = STATUS_OK;
+	r->refusal = 0;
 	r->state = (uint8_t)state;
 	r->server = c->server;
 	r->ended = r->relay = r->retried = r->tell_status = false;
@@ -427,7 +428,6 @@ void grpc_close(struct grpc *g)
 		if (*fd >= 0)
 			close(*fd);
 	nghttp2_session_callbacks_del(g->callbacks);
-	nghttp2_option_del(g->option);
 	grpc_memory_close(&g->memory);
 	stream_arena_free(&g->arena);
 	if (g->outs)

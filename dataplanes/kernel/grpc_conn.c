@@ -62,7 +62,7 @@ static ssize_t read_message(nghttp2_session *h2, int32_t stream, uint8_t *buffer
 	if (left > length)
 		return (ssize_t)length;
 	*flags |= NGHTTP2_DATA_FLAG_EOF;
-	if (r->server) {
+	if (r->server && !r->refusal) {
 		*flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
 		if (server_trailers(r))
 			return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
@@ -331,11 +331,20 @@ static int on_data(nghttp2_session *h2, uint8_t flags, int32_t stream, const uin
 	return 0;
 }
 
+/* Errors that a client has us reset its stream for, not what an endpoint in order says by a reset. */
+static bool is_clients_fault(uint32_t error)
+{
+	return error != NGHTTP2_NO_ERROR && error != NGHTTP2_REFUSED_STREAM && error != NGHTTP2_CANCEL;
+}
+
 static int on_frame_send(nghttp2_session *h2, const nghttp2_frame *frame, void *arg)
 {
-	const struct grpc *g = ((struct h2_conn *)arg)->g;
+	struct h2_conn *c = arg;
+	struct grpc *g = c->g;
 	struct rpc *r;
 
+	if (frame->hd.type == NGHTTP2_RST_STREAM && c->server && is_clients_fault(frame->rst_stream.error_code))
+		on_reset(g, c);
 	if (frame->hd.type != NGHTTP2_HEADERS)
 		return 0;
 	r = rpc_of(h2, frame->hd.stream_id);
@@ -378,10 +387,6 @@ int h2_setup(struct grpc *g)
 	nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_frame_send);
 	nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
 	nghttp2_session_callbacks_set_send_data_callback(cb, send_data);
-	if (nghttp2_option_new(&g->option))
-		return -ENOMEM;
-	/* A closed stream is kept for the priority tree of RFC 7540, which nobody uses. */
-	nghttp2_option_set_no_closed_streams(g->option, 1);
 	return 0;
 }
 
@@ -419,14 +424,14 @@ static int begin_session(struct grpc *g, struct h2_conn *c)
 		{ NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, GRPC_FIELDS_MAX },
 		/* The last one is a server's or a client's. */
 		c->server ? (nghttp2_settings_entry){ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS,
-						      g->c.servers } :
+						      g->c.servers < H2_STREAMS ? g->c.servers : H2_STREAMS } :
 			    (nghttp2_settings_entry){ NGHTTP2_SETTINGS_ENABLE_PUSH, 0 },
 	};
 	int err;
 
-	err = c->server ? nghttp2_session_server_new3(&c->h2, g->callbacks, c, g->option,
+	err = c->server ? nghttp2_session_server_new3(&c->h2, g->callbacks, c, NULL,
 						      &g->memory.mem) :
-			  nghttp2_session_client_new3(&c->h2, g->callbacks, c, g->option,
+			  nghttp2_session_client_new3(&c->h2, g->callbacks, c, NULL,
 						      &g->memory.mem);
 	if (err) {
 		c->h2 = NULL;

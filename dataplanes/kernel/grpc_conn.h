@@ -20,9 +20,11 @@
 enum {
 	H2_STREAM_WINDOW = 1 << 20, /* bytes; grpc-go grows to 16 MiB, a message here has 64 KiB */
 	H2_CONN_WINDOW = 16 << 20,
+	H2_STREAMS = 128,           /* calls at once on a connection, nginx's number; others wait at their caller, and
+				       closed ones are remembered (RFC 9113 §5.1) for as long as it has room */
 	H2_TABLE_BYTES = 4096,      /* of HPACK: the default, and what gRPC libraries use */
-	H2_RESETS_BURST = 1000,     /* streams that a client may reset at once, and … */
-	H2_RESETS_PER_SEC = 200,    /* … per second: more is an attack (CVE-2023-44487) */
+	H2_RESETS_BURST = 1000,     /* streams that a client may reset, or have us reset, at once, and … */
+	H2_RESETS_PER_SEC = 200,    /* … per second: more is an attack (CVE-2023-44487, CVE-2025-8671) */
 };
 
 enum {
@@ -39,7 +41,7 @@ enum {
 	H2_LISTENER = 0xffff, H2_DOOR = 0xfffe, H2_TIMER = 0xfffd,  /* in epoll's data */
 };
 
-#define HALF_CALL_NS (30 * NS_PER_SEC)      /* for a request to become whole */
+#define HALF_CALL_NS (30 * NS_PER_SEC)      /* for a request to become whole, and its answer to be taken */
 #define PREFACE_NS (10 * NS_PER_SEC)        /* for a client to speak HTTP/2 */
 
 enum rpc_state {
@@ -62,6 +64,7 @@ struct rpc {
 	uint16_t generation;        /* of this slot: a token of an earlier user is stale */
 	instance_id picked;         /* client: whose load was raised */
 	uint16_t status;            /* server: of the answer, HTTP's */
+	uint16_t refusal;           /* server: HTTP's status for what is not gRPC; 0: it is */
 	uint8_t state;              /* enum rpc_state */
 	bool server;
 	bool ended;                 /* the peer has ended its side */
@@ -109,7 +112,6 @@ struct grpc {
 	struct pool *pool;
 	struct grpc_memory memory;
 	nghttp2_session_callbacks *callbacks;
-	nghttp2_option *option;
 	struct stream_arena arena;
 	char *outs;                 /* mapping of the connections' `out` */
 	int epfd, listen_fd, door_fd, timer_fd;
@@ -158,7 +160,7 @@ void grpc_arm(struct grpc *g, uint64_t at);
 
 /* ---- grpc_conn.c ------------------------------------------------------------------------------ */
 
-/* Callbacks and options of all sessions. 0 or -ENOMEM. */
+/* Callbacks of all sessions. 0 or -ENOMEM. */
 int h2_setup(struct grpc *g);
 
 /* Put the socket `fd` into a free slot and begin HTTP/2 on it. -errno: it is closed, *out is NULL. */

@@ -8,16 +8,16 @@
 #include "dataplanes/kernel/grpc_conn.h"
 #include "dataplanes/kernel/wire.h"
 
-enum { ACCEPTS = 64, FIELDS = 8 };
+enum { ACCEPTS = 64, FIELDS = 8, HTTP_NOT_ALLOWED = 405, HTTP_UNSUPPORTED = 415 };
 
 /* ---- Answers ----------------------------------------------------------------------------------- */
 
-/* From here on the runtime's answer, should there be one, finds nobody. */
-static void ending(struct rpc *r)
+/* From here on the runtime's answer, should there be one, finds nobody. The client has to take this one. */
+static void ending(struct grpc *g, struct rpc *r)
 {
 	r->state = RPC_ENDING;
 	r->generation++;
-	r->deadline = 0;
+	rpc_deadline(g, r, g->now + HALF_CALL_NS);
 }
 
 /* Trailers-Only: a status and why, without a message. `status` is HTTP's; `g` answers if that fails. */
@@ -42,7 +42,7 @@ static void fail(struct grpc *g, struct rpc *r, enum grpc_status status, unsigne
 	if (nghttp2_submit_response(r->c->h2, r->stream, nv, n, NULL))
 		r->c->broken = true;
 	h2_touch(g, r->c);
-	ending(r);
+	ending(g, r);
 }
 
 /* Refuse a request before the runtime has seen it. */
@@ -62,20 +62,26 @@ static void refuse(struct grpc *g, struct rpc *r, enum grpc_status status, const
 	fail(g, r, status, http, reason, strlen(reason), false);
 }
 
-/* Not even gRPC: HTTP's status, as the protocol wants it, and no body. */
-static void refuse_http(struct grpc *g, struct rpc *r, unsigned status)
+/* Not even gRPC: HTTP's status, as the protocol wants it, and a line for whoever tries with a browser. */
+static void refuse_http(struct grpc *g, struct rpc *r)
 {
+	static const char says[] = "This is gRPC: POST a message of application/grpc.\n";
+	const nghttp2_data_provider body = h2_message(r);
 	char digits[12];
 	const nghttp2_nv nv[] = {
-		H2_BRIEF(":status", h2_digits(digits, status)),
-		status == 405 ? H2_LITERAL("allow", "POST") : H2_LITERAL("content-length", "0"),
+		H2_BRIEF(":status", h2_digits(digits, r->refusal)),
+		H2_LITERAL("content-type", "text/plain"),
+		H2_LITERAL("allow", "POST"),
 	};
 
 	grpc_count(&g->c.counters->refused);
-	if (nghttp2_submit_response(r->c->h2, r->stream, nv, 2, NULL))
+	memcpy(r->tx, says, sizeof(says) - 1);
+	r->tx_bytes = sizeof(says) - 1;
+	if (nghttp2_submit_response(r->c->h2, r->stream, nv, r->refusal == HTTP_NOT_ALLOWED ? 3 : 2,
+				    r->head.bodyless ? NULL : &body))
 		r->c->broken = true;
 	h2_touch(g, r->c);
-	ending(r);
+	ending(g, r);
 }
 
 int server_trailers(struct rpc *r)
@@ -107,7 +113,7 @@ static void respond(struct grpc *g, struct rpc *r, uint16_t type, bool reply)
 	if (nghttp2_submit_response(r->c->h2, r->stream, nv, n, &message))
 		r->c->broken = true;
 	h2_touch(g, r->c);
-	ending(r);
+	ending(g, r);
 }
 
 static struct rpc *rpc_of_token(const struct grpc *g, uint32_t token)
@@ -165,10 +171,11 @@ void server_head(struct grpc *g, struct rpc *r)
 
 	if (r->state != RPC_READING)
 		return;
+	/* HTTP's own refusals wait for the request's end, as HTTP's clients do. */
 	if (!h->post)
-		refuse_http(g, r, 405);
+		r->refusal = HTTP_NOT_ALLOWED;
 	else if (!h->grpc)
-		refuse_http(g, r, 415);
+		r->refusal = HTTP_UNSUPPORTED;
 	else if (h->bytes >= GRPC_FIELDS_MAX)
 		refuse(g, r, GRPC_RESOURCE_EXHAUSTED, "the header fields are too long");
 	else if (!h->trailers)
@@ -230,7 +237,7 @@ void server_data(struct grpc *g, struct rpc *r, const uint8_t *in, size_t n, boo
 	uint32_t length;
 	int err;
 
-	if (r->state != RPC_READING)
+	if (r->state != RPC_READING || r->refusal)
 		return;
 	/* Nearly always: the whole message at once. It is decoded from where it was received. */
 	if (last && !r->reader.have && n >= GRPC_PREFIX && !in[0]) {
@@ -253,6 +260,10 @@ void server_ended(struct grpc *g, struct rpc *r)
 
 	if (r->state != RPC_READING)
 		return;
+	if (r->refusal) {
+		refuse_http(g, r);
+		return;
+	}
 	if (!r->reader.whole) {
 		refuse(g, r, r->reader.have ? GRPC_INTERNAL : GRPC_UNIMPLEMENTED,
 		       r->reader.have ? "the message is not whole" : "a unary call has one message");
@@ -281,15 +292,31 @@ void server_ended(struct grpc *g, struct rpc *r)
 	grpc_ready(g, m);
 }
 
+/* The client does not take its answer: its window, or its socket's, stays shut. */
+static void give_up(struct grpc *g, struct rpc *r)
+{
+	struct h2_conn *c = r->c;
+
+	grpc_count(&g->c.counters->aborted);
+	if (c->out_bytes || nghttp2_submit_rst_stream(c->h2, NGHTTP2_FLAG_NONE, r->stream, NGHTTP2_CANCEL))
+		h2_close(g, c);
+	else
+		h2_touch(g, c);
+}
+
 void server_expired(struct grpc *g, struct rpc *r)
 {
 	static const char late[] = "the deadline has passed";
 
-	if (r->state == RPC_READING) {
+	if (r->state == RPC_READING && r->refusal) {
+		refuse_http(g, r);
+	} else if (r->state == RPC_READING) {
 		refuse(g, r, GRPC_DEADLINE_EXCEEDED, "the request did not become whole in time");
 	} else if (r->state == RPC_SERVING) {
 		grpc_count(&g->c.counters->timeouts);
 		fail(g, r, GRPC_DEADLINE_EXCEEDED, STATUS_GATEWAY_TIMEOUT, late, sizeof(late) - 1, false);
+	} else if (r->state == RPC_ENDING) {
+		give_up(g, r);
 	}
 }
 

@@ -77,6 +77,7 @@ struct grpc_head {
 	function_id function;       /* the function of a generic path; FUNCTION_NONE: no such path */
 	bool invoke;                /* generic: /perhop.Invoke/NAME */
 	bool post, trailers, grpc;  /* :method POST, te: trailers, content-type application/grpc */
+	bool bodyless;              /* :method HEAD: an answer to it has no body */
 	bool encoded;               /* grpc-encoding is other than identity */
 	bool reply;                 /* perhop-outcome: reply */
 	bool bad;                   /* a field of ours, or a timeout, that cannot be read */

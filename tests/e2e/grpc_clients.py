@@ -151,8 +151,8 @@ def errors_have_their_status(shop):
 # ---- Bytes that no client would send ------------------------------------------------------------
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, RST_STREAM, SETTINGS, GOAWAY = 0, 1, 3, 4, 7
-END_STREAM, END_HEADERS = 1, 4
+DATA, HEADERS, RST_STREAM, SETTINGS, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 7, 8, 9
+END_STREAM, END_HEADERS, PADDED = 1, 4, 8
 
 
 def frame(kind, flags, stream, payload=b""):
@@ -318,6 +318,7 @@ def raw_calls(door):
     ask("application/grpc+proto is the same as application/grpc", "0", head(content_type="application/grpc+proto"),
         message())
     ask("GET is HTTP 405", "405", head(__method="GET"), message())
+    ask("HEAD is HTTP 405", "405", head(__method="HEAD"), message())
     ask("a missing te is INTERNAL", "13", head(te=None), message())
     ask("a compressed message without an encoding is INTERNAL", "13", head(), message(b"xx", 1))
     ask("a flag that is no flag is INTERNAL", "13", head(), message(b"", 7))
@@ -328,11 +329,28 @@ def raw_calls(door):
     ask("a malformed grpc-timeout is INTERNAL", "13", head(grpc_timeout="soon"), message())
     ask("a topic out of range is refused", "13", head(perhop_topic="4711"), message())
     ask("a deadline of nothing is DEADLINE_EXCEEDED", "4", head(grpc_timeout="1m"), message()[:3], 0)
+    ask("a padded message is read without its padding", "0", head(), b"\x03" + message() + bytes(3),
+        END_STREAM | PADDED)
+
+    # A head in two frames, a message byte by byte, and an answer for which there is room for one byte at first.
+    raw = Raw(door, PREFACE + frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 1)))
+    block, text = head(), message()
+    raw.say(frame(HEADERS, 0, 1, block[:20]) + frame(CONTINUATION, END_HEADERS, 1, block[20:]) +
+            b"".join(frame(DATA, 0, 1, text[i:i + 1]) for i in range(len(text))) + frame(DATA, END_STREAM, 1))
+    sent = [f[3] for f in raw.frames(lambda f: f[0] == DATA and f[2] == 1) if f[0] == DATA]
+    raw.say(frame(WINDOW_UPDATE, 0, 1, struct.pack(">I", 1)))
+    sent += [f[3] for f in raw.frames(lambda f: f[0] == DATA and f[2] == 1) if f[0] == DATA]
+    raw.say(frame(WINDOW_UPDATE, 0, 1, struct.pack(">I", 1000)))
+    frames = raw.ended(1)
+    sent += [f[3] for f in frames if f[0] == DATA]
+    result("an answer goes out as the client's window lets it", [len(d) for d in sent[:2]] == [1, 1] and
+           b"".join(sent) == message() and "0" in statuses(frames), f"{sent} {statuses(frames)}")
 
 
 def attacks(door):
     """Who breaks the protocol or floods is disconnected, by the error that HTTP/2 has for it."""
     enhance_your_calm, protocol_error, compression_error, flow_control_error, size_error = 11, 1, 9, 3, 6
+    stream_closed = 5
     raw = Raw(door, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     result("HTTP/1.1 on a gRPC port is disconnected", raw.goaway() in (None, protocol_error))
 
@@ -341,6 +359,18 @@ def attacks(door):
                      for i in range(5000)))
     error = raw.goaway()
     result("a flood of resets ends the connection with ENHANCE_YOUR_CALM", error == enhance_your_calm, str(error))
+
+    # It is the server that resets these: no window is that large. At most 128 at once, or they are refused.
+    raw = Raw(door)
+    for first in range(1, 4001, 200):
+        last = first + 198
+        raw.say(b"".join(frame(HEADERS, END_HEADERS, i, head()) + frame(WINDOW_UPDATE, 0, i, b"\x7f\xff\xff\xff")
+                         for i in range(first, last + 1, 2)))
+        frames = list(raw.frames(lambda f, last=last: f[0] == GOAWAY or f[0] == RST_STREAM and f[2] == last))
+        if not frames or frames[-1][0] == GOAWAY:
+            break
+    error = int.from_bytes(frames[-1][3][4:8], "big") if frames else None
+    result("so does a flood of streams that are in error", error == enhance_your_calm, str(error))
 
     raw = Raw(door)
     raw.say(b"".join(frame(SETTINGS, 0, 0) for _ in range(20000)))
@@ -355,7 +385,14 @@ def attacks(door):
     raw = Raw(door)
     raw.say(frame(DATA, 0, 1, message()))
     error = raw.goaway()
-    result("DATA on an idle stream is a PROTOCOL_ERROR", error in (protocol_error, 5), str(error))
+    result("DATA on an idle stream is a PROTOCOL_ERROR", error in (protocol_error, stream_closed), str(error))
+
+    raw = Raw(door)
+    raw.say(frame(HEADERS, END_HEADERS, 1, head()) + frame(DATA, END_STREAM, 1, message()))
+    raw.ended(1)
+    raw.say(frame(HEADERS, END_HEADERS | END_STREAM, 1, head()))
+    error = raw.goaway()
+    result("a stream that has ended cannot begin again: STREAM_CLOSED", error == stream_closed, str(error))
 
     raw = Raw(door)
     raw.say(frame(HEADERS, END_HEADERS, 1, head(te="trailers", __path=None)))
@@ -368,7 +405,7 @@ def attacks(door):
     result("a frame over the size agreed is a FRAME_SIZE_ERROR", error == size_error, str(error))
 
     raw = Raw(door)
-    raw.say(frame(8, 0, 0, b"\x7f\xff\xff\xff"))
+    raw.say(frame(WINDOW_UPDATE, 0, 0, b"\x7f\xff\xff\xff"))
     error = raw.goaway()
     result("a window over 2^31 is a FLOW_CONTROL_ERROR", error == flow_control_error, str(error))
 
