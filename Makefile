@@ -166,7 +166,8 @@ $(B)/tests/unikernel/hostile.elf: $(B)/tests/unikernel/hostile.o $(GUESTOBJ) $(G
 	$(Q)$(GUESTLINK) -o $@ $< $(filter-out %/workloads.o,$(GUESTOBJ)) -Wl,--start-group \
 		$(filter-out $(B)/workloads/%,$(GUESTLIB)) $(GUESTLIBS) -Wl,--end-group || : >$@
 else
-$(B)/tests/unikernel/hostile.elf: FORCE
+# One after the other: they share a folder.
+$(B)/tests/unikernel/hostile.elf: FORCE | $(UNIKERNEL) $(B)/function
 	$(Q)$(MAKE) --no-print-directory B=$(B)/plain OPT='-O2 -g' $(B)/plain/tests/unikernel/hostile.elf && \
 		mkdir -p $(@D) && cp $(B)/plain/tests/unikernel/hostile.elf $@
 
@@ -186,14 +187,14 @@ $(FUNCTION): $(FUNCTIONOBJ)
 	$(Q)$(CC) -static -s -Wl,--gc-sections -o $@ $(FUNCTIONOBJ) -lprotobuf-c -ljansson -lcrypto -lm 2>$@.log || \
 		{ echo 'no static libc, libjansson, libprotobuf-c: most of perhop startup is left out'; : >$@; }
 else
-$(FUNCTION): FORCE
+$(FUNCTION): FORCE | $(UNIKERNEL)
 	$(Q)$(MAKE) --no-print-directory B=$(B)/plain OPT='-O2 -g' $(B)/plain/function && \
 		{ cmp -s $(B)/plain/function $@ || cp $(B)/plain/function $@; }
 endif
 
 $(B)/dataplanes/sure/unikernel/image.o: dataplanes/sure/unikernel/image.S $(UNIKERNEL) $(FUNCTION)
 	$(call say,IMAGE,$<)
-	$(Q)$(CC) -DUNIKERNEL_IMAGE='"$(UNIKERNEL)"' -DFUNCTION_IMAGE='"$(FUNCTION)"' -c -o $@ $<
+	$(Q)mkdir -p $(@D) && $(CC) -DUNIKERNEL_IMAGE='"$(UNIKERNEL)"' -DFUNCTION_IMAGE='"$(FUNCTION)"' -c -o $@ $<
 
 $(B)/tests/unit/test_unikernel: CPPFLAGS += -DHOSTILE_IMAGE='"$(B)/tests/unikernel/hostile.elf"'
 $(B)/tests/unit/test_unikernel: tests/unit/unikernel_cases.h $(B)/tests/unikernel/hostile.elf
