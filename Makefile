@@ -370,6 +370,10 @@ bench: all ## our load generator beside wrk, on this machine
 bench-hop: all ## CPU per request of a kernel:http function beside nginx with a constant: at most 1.3 times
 	@tests/bench/hop.sh $(PERHOP)
 
+.PHONY: bench-grpc
+bench-grpc: all ## CPU per call of a kernel:grpc function beside HTTP/2 servers with a constant: at most 1.3 times
+	@tests/bench/grpc.sh $(PERHOP)
+
 .PHONY: bench-mqtt
 bench-mqtt: all ## 10,000 events a second over MQTT at QoS 1: any lost? how many at most, and beside HTTP
 	@tests/bench/mqtt.sh $(PERHOP)
