@@ -40,7 +40,7 @@ LDLIBS  += -lmnl -lbpf -lelf -lz -ljansson -lprotobuf-c -lcrypto -lturbojpeg -ls
 DEPFLAGS = -MMD -MP
 
 # ---- What there is ------------------------------------------------------------------------------
-SRC     := $(wildcard chain/*.c dataplanes/*.c dataplanes/*/*.c dataplanes/*/*/*.c workloads/*.c workloads/*/*.c audit/*.c)
+SRC     := $(wildcard chain/*.c dataplanes/*/*.c dataplanes/*/*/*.c workloads/*/*.c audit/*.c)
 SRC     := $(filter-out %.bpf.c,$(SRC))
 # DPDK is optional: without it `perhop list` shows the dataplane and says what is missing.
 ifeq ($(shell pkg-config --exists libdpdk 2>/dev/null && echo yes),yes)
@@ -72,7 +72,7 @@ SKEL    := $(BPF:%.bpf.c=$(B)/%.skel.h)
 LIB     := $(B)/libperhop.a
 PERHOP  := $(B)/perhop
 TEXTH   := $(TEXT:%=$(B)/%.h)
-OBJ     := $(SRC:%.c=$(B)/%.o) $(PBC:.c=.o) $(B)/dataplanes/sure/unikernel/image.o
+OBJ     := $(SRC:%.c=$(B)/%.o) $(PBC:.c=.o) $(B)/registry.o $(B)/dataplanes/sure/unikernel/image.o
 UNITBIN := $(UNIT:%.c=$(B)/%)
 
 # Protocol adapters: shared objects that the gateway loads, one per chain/adapters/X.c; X_*.c are its parts.
@@ -114,6 +114,14 @@ $(B)/%.pb-c.o: $(B)/%.pb-c.c
 $(B)/%.pb-c.c: %.proto
 	$(call say,PROTOC,$<)
 	$(Q)mkdir -p $(B) && protoc-c --c_out=$(B) $<
+
+# Which dataplanes and workloads there are: which folders there are.
+$(B)/registry.c: FORCE
+	$(Q)mkdir -p $(B) && scripts/registry.sh >$@.new && if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+$(B)/registry.o: $(B)/registry.c
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(DEPFLAGS) -c -o $@ $<
 
 # A configuration file as a C string, to be included between `= ` and `;`.
 $(TEXTH): $(B)/%.h: %

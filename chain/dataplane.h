@@ -182,7 +182,7 @@ struct dataplane_ops {
 	void (*metrics)(struct deployment *d, void *report);
 };
 
-/* All dataplanes, NULL-terminated (dataplanes/registry.c). */
+/* All dataplanes, NULL-terminated (made by scripts/registry.sh). */
 extern const struct dataplane_ops *const dataplanes[];
 
 /* The flags of `ops` as `spec` configures it. */

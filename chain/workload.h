@@ -103,7 +103,7 @@ struct workload {
 	void (*release)(struct application *app);   /* optional */
 };
 
-/* All workloads, NULL-terminated (workloads/registry.c). */
+/* All workloads, NULL-terminated (made by scripts/registry.sh). */
 extern const struct workload *const workloads[];
 
 /* Parse `text`, find the workload, configure it. 0, or -EINVAL/-ENOENT with a sentence in `why`. */

@@ -4,10 +4,9 @@
  *
  *   cp -r dataplanes/skeleton dataplanes/mine && cd dataplanes/mine
  *   mv skeleton.c mine.c && sed -i 's/skeleton/mine/g' mine.c
- *   (a line each in the two lists of dataplanes/registry.c)
  *   make && build/perhop verify -w boutique -d null,mine
  *
- * It is compiled with everything else, so that it stays true, but it is not in the registry. It works:
+ * It is compiled with everything else, so that it stays true, but it is not listed. It works:
  * a pipe per endpoint carries descriptors, the payload stays in the shared pool. Every hook is here,
  * also those that a dataplane this simple could leave out.
  *
