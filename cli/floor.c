@@ -86,7 +86,7 @@ static const struct argp argp = {
 	       "Examples:\n"
 	       "  perhop floor\n"
 	       "  perhop floor ring-spin,futex-spin --reps 25\n"
-	       "  perhop floor --json | jq '.hops[] | [.name, .placement, .ns.value]'\n\n"
+	       "  perhop floor --json | jq '.hops[] | [.name, .placement, .ns.median]'\n\n"
 	       "cross-core-awake keeps idle CPUs from halting (/dev/cpu_dma_latency, needs root); under a "
 	       "hypervisor waking a halted one costs tens of microseconds, whatever the mechanism.\n"
 	       "Exit codes: 0 measured, 2 wrong usage.",

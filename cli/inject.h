@@ -11,7 +11,7 @@
 
 #include "chain/deploy.h"
 
-enum { INJECT_LENGTH_MAX = 8, INJECT_BYTES_MAX = 32 << 10 };
+enum { INJECT_LENGTH_MAX = 8, INJECT_BYTES_MAX = 64 << 10 };
 
 /* Shared by the injector and whoever started it. The first three are set before deploy_start. */
 struct injection {

@@ -114,7 +114,7 @@ static json_t *asked_json(const struct run_request *rq, const struct run_outcome
 	return r;
 }
 
-static json_t *hash_json(const json_t *asked)
+static json_t *hash_json(const json_t *asked, uint32_t buffer_bytes)
 {
 	json_t *cell = json_deep_copy(asked);
 	unsigned char digest[EVP_MAX_MD_SIZE];
@@ -126,6 +126,9 @@ static json_t *hash_json(const json_t *asked)
 	json_object_del(cell, "seed");
 	/* Drawn, not asked. */
 	json_object_del(json_object_get(cell, "load"), "think_mean_ms");
+	/* Asked, and in the record with what is said of the pool. */
+	if (buffer_bytes != MESSAGE_BUFFER_DEFAULT)
+		set(cell, "buffer_bytes", count(buffer_bytes));
 	text = json_dumps(cell, JSON_SORT_KEYS | JSON_COMPACT);
 	json_decref(cell);
 	if (!text || !EVP_Digest(text, strlen(text), digest, &n, EVP_sha256(), NULL)) {
@@ -420,7 +423,7 @@ json_t *record_json(const struct run_request *rq, const struct run_outcome *out,
 	set(o, "promises", json_text(rq->ops->promises ? rq->ops->promises(rq->spec) : NULL));
 	h = json_copy(host);
 	set(h, "bpf_tags", out->bpf_tags ? json_incref(out->bpf_tags) : json_object());
-	set(h, "config_hash", hash_json(asked));
+	set(h, "config_hash", hash_json(asked, rq->deploy.buffer_bytes));
 	set(o, "host", h);
 	json_decref(asked);
 	return o;

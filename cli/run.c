@@ -17,10 +17,10 @@
 enum {
 	OPT_RATE = 256, OPT_ARRIVALS, OPT_THINK, OPT_CLOSE, OPT_SPAWN, OPT_SERVICE, OPT_SCALE,
 	OPT_WARMUP, OPT_REPS, OPT_SEED, OPT_WAIT, OPT_PLACEMENT, OPT_INSTANCES, OPT_LIMIT, OPT_IDLE,
-	OPT_TIMEOUT, OPT_LABEL, OPT_JSON, OPT_LAYERS,
+	OPT_TIMEOUT, OPT_LABEL, OPT_JSON, OPT_LAYERS, OPT_BUFFER,
 };
 
-enum { OPEN_CONNECTIONS_DEFAULT = 64, DURATION_DEFAULT_S = 10 };
+enum { OPEN_CONNECTIONS_DEFAULT = 64, DURATION_DEFAULT_S = 10, BUFFER_KIB_MAX = 2048 };
 
 struct plan {
 	struct dataplane_list dataplanes;
@@ -54,6 +54,8 @@ static const struct argp_option options[] = {
 	{ "service-scale", OPT_SCALE, "X", 0, "Factor on the published service times (1)", 1 },
 	{ "instances", OPT_INSTANCES, "N", 0, "Instances of each function (1)", 1 },
 	{ "limit", OPT_LIMIT, "N", 0, "Requests an instance handles at a time (32)", 1 },
+	{ "buffer", OPT_BUFFER, "KIB", 0, "Size of the pool's buffers, a power of two: the largest message and "
+	  "384 bytes must fit into one (64)", 1 },
 	{ "wait", OPT_WAIT, "HOW", 0, "How receivers wait, for all dataplanes that have the choice",
 	  1 },
 	{ "placement", OPT_PLACEMENT, "auto|free|same-core|cross-core", 0,
@@ -206,6 +208,11 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_LIMIT:
 		deploy->concurrency = (unsigned)arg_count(state, "--limit", arg, 1, 65535);
+		return 0;
+	case OPT_BUFFER:
+		deploy->buffer_bytes = (uint32_t)arg_count(state, "--buffer", arg, 4, BUFFER_KIB_MAX) << 10;
+		if (deploy->buffer_bytes & (deploy->buffer_bytes - 1))
+			argp_error(state, "--buffer: '%s' is not a power of two", arg);
 		return 0;
 	case OPT_WAIT:
 		p->wait = arg;

@@ -64,7 +64,7 @@ static const struct argp_option options[] = {
 	{ "concurrency", 'c', "N[,N...]", 0, "Messages in flight, a load point each (1,8,32,128)", 0 },
 	{ "rate", OPT_RATE, "R[,R...]", 0, "Also paced: so many requests per second, a point each", 0 },
 	{ "length", OPT_LENGTH, "N", 0, "Functions in a row, 1 to 8 (2)", 0 },
-	{ "size", OPT_SIZE, "BYTES[,BYTES...]", 0, "Payload, up to 32768; each load point with each (256)", 0 },
+	{ "size", OPT_SIZE, "BYTES[,BYTES...]", 0, "Payload, up to 65536; each load point with each (256)", 0 },
 	{ "time", 't', "MS", 0, "Measure each point so long, after half of that for warm-up (80)", 0 },
 	{ "reps", OPT_REPS, "N", 0, "Repetitions (9)", 0 },
 	{ "seed", OPT_SEED, "N", 0, "Of the order (1)", 0 },
@@ -272,6 +272,16 @@ static struct snapshot look(const struct surface *s, const struct deployment *d)
 	return now;
 }
 
+/* As by default, or larger where the payload asks for it. */
+static uint32_t buffer_for(uint32_t payload)
+{
+	uint32_t bytes = MESSAGE_BUFFER_DEFAULT;
+
+	while (bytes - sizeof(struct message) < payload)
+		bytes *= 2;
+	return bytes;
+}
+
 /* One repetition of one cell. 0, or -errno with the reason printed; -EINTR: a signal. */
 static int measure(struct surface *s, unsigned dataplane, unsigned placement, unsigned load, int signals)
 {
@@ -287,6 +297,7 @@ static int measure(struct surface *s, unsigned dataplane, unsigned placement, un
 		return -ENOMEM;
 	deploy_defaults(&config);
 	config.placement = s->placement[placement];
+	config.buffer_bytes = buffer_for(s->load[load].bytes);
 	config.front = inject_main;
 	config.front_arg = s->injection;
 	s->injection->in_flight = s->load[load].in_flight;

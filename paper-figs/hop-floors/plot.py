@@ -1,11 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What one hop costs by mechanism, placement and payload, next to the machine's own floor.
-
-The floor is drawn when the folder of the run holds the output of `perhop floor --json` as floor.json.
-"""
+"""What one hop costs by mechanism, placement and payload, next to the machine's own floor of the same run."""
 from __future__ import annotations
 
-import json
+import sys
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
@@ -16,31 +13,32 @@ from experiment import Experiment, read
 from records import select
 from stats import dig, median_interval
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from floors import bare  # noqa: E402
+
 Rows = Sequence[Mapping[str, Any]]
 HERE = Path(__file__).resolve().parent
 HOPS = 4                # the longer chain has so many more than the shorter one
+APART = 1.3             # two floors as ratio, for their names to be readable one above the other
 PLACES = {"same": "same-core", "cross": "cross-core"}
-# Mechanisms of `perhop floor` to draw, with a short name.
-FLOORS = {"switch": "switch", "ring-yield": "ring, yield", "cache-line": "cache line",
-          "ring-spin": "ring, spin", "futex-bell": "futex bell", "eventfd-bell": "eventfd bell"}
 
 
 def draw(records: Rows, out_dir: Path) -> list[tuple[str, str]]:
     """Draw latency and CPU per hop, a panel per placement. Returns (file stem, caption)."""
     style.apply()
     conf = read(HERE)
-    floor = _floor(out_dir)
     places = [p for p in PLACES if _sizes(conf, records, p)]
     if not places:
         return []
     fig, grid = plt.subplots(2, len(places), figsize=(style.TEXT, 3.6), sharey="row", squeeze=False)
     handles: dict[str, Any] = {}
+    floors = " in this run" if any(bare(records, p, "ns") for p in PLACES.values()) else " (not in this run)"
     for column, place in enumerate(places):
         for row, (key, label) in enumerate((("latency_us.p50", "one way, µs"), ("ccr_us", "CPU, µs"))):
             ax = grid[row][column]
             lines = _panel(ax, conf, records, place, key)
             handles.update(lines)
-            for name, value in _of(floor, PLACES[place], "ns" if row == 0 else "cpu_ns").items():
+            for name, value in _labels(bare(records, PLACES[place], "cpu_ns" if row else "ns")):
                 ax.axhline(value, color=style.QUIET, linewidth=0.6, linestyle=(0, (1, 1.5)))
                 ax.annotate(name, (1, value), xycoords=("axes fraction", "data"), xytext=(2, 0),
                             textcoords="offset points", fontsize=5, color=style.QUIET, va="center",
@@ -59,13 +57,23 @@ def draw(records: Rows, out_dir: Path) -> list[tuple[str, str]]:
     return [("hop-floors",
              "One hop within a chain, one request at a time: medians of (six functions less two) / 4, with the exact "
              "99 % interval of the median where there are runs enough. Dotted: what the machine itself charges, from "
-             f"perhop floor{'' if floor else ' (not measured in this run)'}. A difference that the noise made "
-             "negative is not drawn.")]
+             f"perhop floor{floors}. A difference that the noise made negative is not drawn.")]
+
+
+def _labels(floors: Mapping[str, float]) -> list[tuple[str, float]]:
+    """(text, µs) of the lines to draw: mechanisms that cost nearly the same share one, or their names would overlap."""
+    lines: list[tuple[str, float]] = []
+    for name, value in sorted(floors.items(), key=lambda item: item[1]):
+        if lines and value < APART * lines[-1][1]:
+            lines[-1] = (f"{lines[-1][0]}; {name}", lines[-1][1])
+        else:
+            lines.append((name, value))
+    return lines
 
 
 def _sizes(conf: Experiment, records: Rows, place: str) -> list[int]:
     return sorted({int(p.split("-")[1]) for p in conf.points
-                   if p.startswith(place) and select(records, point=p)})
+                   if p.startswith(f"{place}-") and select(records, point=p)})
 
 
 def _panel(ax: Any, conf: Experiment, records: Rows, place: str, key: str) -> dict[str, Any]:
@@ -100,19 +108,3 @@ def _hop(records: Rows, system: str, point: str, key: str) -> list[float]:
         if a is not None and b is not None:
             out.append((b - a) / HOPS)
     return out
-
-
-def _floor(out_dir: Path) -> list[Mapping[str, Any]]:
-    """Hops of `perhop floor --json`, if the run has them."""
-    for folder in (out_dir, *list(out_dir.parents)[:3]):
-        try:
-            return list(json.loads((folder / "floor.json").read_text(encoding="utf-8"))["hops"])
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-    return []
-
-
-def _of(floor: Sequence[Mapping[str, Any]], placement: str, key: str) -> dict[str, float]:
-    """Short name -> µs of the floor's mechanisms in a placement."""
-    return {FLOORS[h["name"]]: h[key]["median"] / 1e3 for h in floor
-            if h["name"] in FLOORS and h["placement"] == placement and h[key]["median"]}

@@ -41,6 +41,7 @@ usage "serve refuses a bad address" "127.0.0.1:8080" serve -d null -w echo --lis
 usage "verify without workload says what is missing" "-w WORKLOAD is missing" verify
 usage "verify needs two dataplanes" "fewer than two" verify -w echo -d null -n 5
 
+usage "a buffer's size is a power of two" "--buffer: '100'" run -d null -w echo --buffer 100
 usage "surface takes three placements" "same-core, cross-core, free" surface --placement auto
 usage "surface is about shared pools" "no shared pool" surface -d kernel:http
 
@@ -61,6 +62,13 @@ check "doctor --json lists its checks" "it does not" test $? = 0
 check "surface measures every cell, and no request fails" "exit code $?" test $? = 0
 json "$scratch/surface" 'all(c["skipped"] or c["rps"][0] > 0 and c["failed"] == 0 for c in o["cells"]) or 1/0' >/dev/null
 check "surface --json has each cell's repetitions" "a cell without a request" test $? = 0
+
+# 64 KiB do not fit into a buffer of 64 KiB: they get a larger one, and go through copying dataplanes as well.
+"$PERHOP" surface -d futex,uds,skmsg,dpdk,sure:process --wait adaptive --placement same-core -c 2 --size 65536 -t 20 \
+	--reps 1 >"$scratch/out" 2>&1
+check "surface makes room for a payload of 64 KiB" "$(tail -n 1 "$scratch/out")" test $? = 0
+"$PERHOP" run -d null,kernel:http -w echo,size=65536 --buffer 128 -c 1 -n 20 --warmup 0 >"$scratch/out" 2>&1
+check "run --buffer makes room for a payload of 64 KiB" "$(tail -n 1 "$scratch/out")" test $? = 0
 
 # Records: of every kind of load, on whatever can run here.
 runnable "records validate"

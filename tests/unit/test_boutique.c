@@ -465,7 +465,7 @@ static void unknown_modes_and_options_are_refused(void **state)
 	static const char *const specs[] = { "boutique:ch7", "boutique,x=1",
 					     "boutique,redirects=no",
 					     "shop", "echo:web", "echo,length=9",
-					     "echo,size=16385" };
+					     "echo,size=65537" };
 	const struct workload *found;
 	struct application app;
 	char why[256];

@@ -280,7 +280,7 @@ static const struct user_model posters = { .user_bytes = 1, .next = next_post,
 
 static const struct option_spec options[] = {
 	{ "length", "1..8", "2", "functions in a row" },
-	{ "size", "0..16384", "256", "bytes that travel when the client brings none" },
+	{ "size", "0..65536", "256", "bytes that travel when the client brings none; a buffer holds them and 600 more" },
 	{ "body", "0..16384", "0", "bytes that users POST; 0: they GET" },
 	{ "large", "0..16384", "10240", "bytes that some of those who POST send instead" },
 	{ "large-percent", "0..100", "0", "how many of them: body=100,large-percent=2 is Fig 2 of SPRIGHT" },

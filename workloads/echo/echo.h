@@ -12,7 +12,7 @@
 enum {
 	TYPE_ECHO = TYPE_WORKLOAD,
 	ECHO_LENGTH_MAX = 8,        /* functions; as many as calls can nest */
-	ECHO_SIZE_MAX = 16 << 10,   /* bytes of our own; a client may POST what buffers hold */
+	ECHO_SIZE_MAX = 64 << 10,   /* bytes of our own; a client may POST what buffers hold */
 	ECHO_AT = 128,              /* offset of the bytes in the payload */
 	ECHO_TREE_BYTES = 160 << 10, /* of a decoded message: the largest body and its struct */
 };
