@@ -16,6 +16,7 @@ TITLES = {"copies": "copies", "context_switches": "context switches", "interrupt
           "deserializations": "deserializations"}
 ARTIFACTS = {"table1": "knative", "table2": "skmsg", "slide-audit-existing": "knative", "slide-audit-spright": "skmsg"}
 HEAD = ("copies", "context_switches", "interrupts", "protocol_tasks")      # go to the head of the report
+OF_THE_SCHEDULE = ("context_switches", "interrupts")    # the rest depends on the code alone, whoever polls
 HALF = 0.5      # a measured mean stands for the whole number that is nearest
 
 
@@ -31,10 +32,12 @@ def _first(records: Rows, system: str) -> tuple[Mapping[str, Any], Mapping[str, 
 
 
 def _doubt(counted: Mapping[str, Any], metric: str) -> str:
-    """The self-check of the audit that makes a count useless, with its words; "": none.
+    """What makes a count useless, in words: a poller, or a self-check of the audit that failed; "": nothing.
 
     "copies: no variance" speaks of one quantity; unanswered requests and events without a segment, of all.
     """
+    if counted["mode"] != "isolated" and metric in OF_THE_SCHEDULE:
+        return f"{counted['mode']}: a poller's switches and interrupts belong to no request"
     for check in counted["checks"]:
         name = check["name"].partition(":")[0]
         if check["verdict"] == "fail" and (metric.startswith(name) or name in ("answers", "attribution")):
@@ -102,7 +105,7 @@ def tables(records: Rows) -> list[tuple[str, Table]]:
     names = list(dict.fromkeys(r["label"].split("/")[1] for r in records))
     table = Table(("Events per request", *TITLES.values()),
                   caption="Client to last function, without the way back, as in Tables 1 and 2; one request at a time. "
-                  "A dash: a self-check of the audit did not hold.")
+                  "A dash: a self-check of the audit did not hold, or the count is of the schedule and a component polls.")
     for system in names:
         found = _first(records, system)
         if found:

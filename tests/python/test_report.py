@@ -219,7 +219,7 @@ class Verdicts(Temporary):
         counts = {q: {"segments": {"1": cell}, "total": cell, "slide_total": cell, "external": cell, "within": cell}
                   for q in ("copies", "context_switches", "interrupts", "protocol_tasks", "serializations",
                             "deserializations")}
-        audit = {"counts": counts, "dataplane": "kernel:knative", "checks": [
+        audit = {"counts": counts, "dataplane": "kernel:knative", "mode": "isolated", "checks": [
             {"name": "protocol: no variance", "verdict": "fail", "text": "-2.7 and 2.0"}]}
         row = {"label": "table1-2-audit/knative/isolated/0", "run_id": "out-00000000", "output": [audit], "rep": 0,
                "skipped": None, "valid": False, "kind": "output"}
@@ -231,6 +231,24 @@ class Verdicts(Temporary):
         self.assertEqual(found["protocol_tasks, knative, total".replace("_", " ")].kind, NOT_APPLICABLE)
         self.assertEqual(module.tables([row])[0][1].rows[0][4], "–")
         self.assertTrue(all(v.kind == NOT_APPLICABLE for v in module.judge([], reference())))
+        # Of a poller, what the code does counts, and what the scheduler does not.
+        row["output"] = [{**audit, "mode": "as-scheduled", "checks": []}]
+        self.assertEqual(module.tables([row])[0][1].rows[0][1:5], ("15.2", "–", "–", "15.2"))
+
+    def test_hops_are_held_against_the_floor_of_their_run(self) -> None:
+        def hop(name: str, floor: str | None, ns: float) -> dict:
+            over = {"median": 1.02 if floor else None, "low": 0.98 if floor else None, "high": 1.1 if floor else None}
+            return {"name": name, "placement": "same-core", "ns": {"median": ns, "low": ns - 1, "high": ns + 1},
+                    "cpu_ns": {"median": ns, "low": None, "high": None}, "floor": floor, "over_floor": over,
+                    "skipped": None}
+        row = {"label": "hop-floors/machine/floor/0", "valid": True, "kind": "output", "output": [
+            {"kind": "floor", "hops": [hop("futex-bell", None, 2430.0), hop("futex", "futex-bell", 2390.0)]}]}
+        (title, table), = load_module(FIGURES / "hop-floors" / "verdicts.py").tables([row])
+        self.assertEqual(title, "A hop over its floor")
+        self.assertEqual(list(table.rows), [("futex", "same-core", "2390 [2389, 2391]", "futex-bell",
+                                             "2430 [2429, 2431]", "1.02 [0.98, 1.10]")])
+        self.assertEqual(load_module(FIGURES / "hop-floors" / "floors.py").bare([row], "same-core", "ns"),
+                         {"ring + futex": 2.43})
 
     def test_numbers_have_three_digits_and_no_exponent(self) -> None:
         for value, text in ((1234567.8, "1,234,568"), (99.96, "100"), (9.996, "10.0"), (1.0, "1.00"), (0.9999, "1.00"),
