@@ -44,7 +44,7 @@ struct http_head {
 	struct slice event;         /* from the first to the last CloudEvents field (Ce-…): lines
 				     * of the head, others may be among them; empty: there are none */
 	/* Fields of the dataplanes' own protocol, see dataplanes/kernel/README.md. */
-	struct slice x_type, x_topic, x_position, x_status, x_outcome;
+	struct slice x_type, x_topic, x_position, x_status, x_outcome, x_token;
 	uint64_t content_length;    /* valid when !chunked */
 	bool has_length, chunked, keep_alive, expect_continue;
 	size_t head_bytes;          /* of the buffer: the body starts here */

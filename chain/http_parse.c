@@ -390,7 +390,8 @@ static int take_field(struct parse *p, const char *name, size_t n, struct slice 
 	case 14:
 		if (first == 'c')
 			return IS("content-length") ? content_length(h, v) : 1;
-		return IS("x-perhop-topic") ? keep_first(&h->x_topic, v) : 1;
+		return IS("x-perhop-topic") ? keep_first(&h->x_topic, v) :
+		       IS("x-perhop-token") ? keep_first(&h->x_token, v) : 1;
 	case 15:
 		return IS("x-perhop-status") ? keep_first(&h->x_status, v) : 1;
 	case 16:

@@ -26,6 +26,47 @@ local DROP = {
 	["x-perhop-position"] = true, ["x-perhop-status"] = true, ["x-perhop-type"] = true,
 }
 
+-- With `handlers=…auth…` the deployment has a key, and each request a token (dataplanes/kernel/token.h): its
+-- id and the first 16 bytes of HMAC-SHA256 over id and topic. nginx has no such function for Lua; the
+-- OpenSSL that it is linked with does.
+local function signer(key)
+	local bit = require "bit"
+	local ffi = require "ffi"
+
+	ffi.cdef [[
+	typedef struct __attribute__((packed)) { uint64_t id; uint16_t topic; } perhop_signed;
+	const void *EVP_sha256(void);
+	unsigned char *HMAC(const void *md, const void *key, int key_bytes, const void *text, size_t bytes,
+			    unsigned char *out, unsigned int *out_bytes);
+	]]
+	local text, digest = ffi.new("perhop_signed"), ffi.new("unsigned char[32]")
+	local sha256 = ffi.C.EVP_sha256()
+	-- Workers and restarts of the broker do not share ids.
+	local id = bit.lshift(ffi.cast("uint64_t", ngx.worker.pid()), 40) + ffi.cast("uint64_t", ngx.now())
+
+	return function(topic)
+		id = id + 1
+		text.id, text.topic = id, topic
+		ffi.C.HMAC(sha256, key, #key, text, ffi.sizeof(text), digest, nil)
+		local hex = { bit.tohex(id, 16) }
+
+		for i = 0, 15 do
+			hex[i + 2] = bit.tohex(digest[i], 2)
+		end
+		return table.concat(hex)
+	end
+end
+
+local sign
+
+local function token(topic)
+	if not routes.key then
+		return ""
+	end
+	sign = sign or signer(routes.key)       -- in the worker, for its pid
+	return sign(tonumber(topic))
+end
+
 local function refuse(status, reason)
 	ngx.status = status
 	ngx.header["Content-Type"] = "text/plain; charset=utf-8"
@@ -64,12 +105,12 @@ end
 
 -- A HEAD goes to the first function as the body of a POST: what answers it may have to travel on, or
 -- its length be known, and an HTTP answer to a HEAD could carry neither.
-local function wrap(route)
+local function wrap(route, token)
 	return capture(route.next[0], {
 		method = ngx.HTTP_POST,
 		body = ngx.req.raw_header(),
 		vars = { perhop_type = TYPE_HTTP_REQUEST, perhop_topic = route.topic,
-			 perhop_position = 0 },
+			 perhop_position = 0, perhop_token = token },
 	})
 end
 
@@ -84,14 +125,16 @@ local function run()
 	if not method then
 		return refuse(501, "the method or transfer coding is not implemented\n")
 	end
+	local vouched = token(route.topic)
+
 	if method == ngx.HTTP_HEAD then
-		res = wrap(route)
+		res = wrap(route, vouched)
 	else
 		ngx.req.read_body()
 		res = capture(route.head, {
 			method = method,
 			always_forward_body = true,
-			vars = { perhop_topic = route.topic },
+			vars = { perhop_topic = route.topic, perhop_token = vouched },
 		})
 	end
 	while res.header["X-Perhop-Outcome"] == "forward" do
@@ -110,6 +153,7 @@ local function run()
 				perhop_type = res.header["X-Perhop-Type"],
 				perhop_topic = route.topic,
 				perhop_position = to,
+				perhop_token = vouched,
 			},
 		})
 	end

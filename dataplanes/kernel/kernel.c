@@ -18,8 +18,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include <openssl/crypto.h>
 
 #include "dataplanes/kernel/grpc.h"
 #include "dataplanes/kernel/kernel.h"
@@ -38,7 +41,7 @@ static const struct option_spec kernel_options[] = {
 	{ "sidecar", "auto|nginx|queue-proxy|none", "auto",
 	  "proxy before each function; auto: nginx for knative, none for http and grpc" },
 	{ "handlers", "TEXT", "none",
-	  "of queue-proxy: none, all, or in this order metrics+trace+rate+timeout+breaker+log" },
+	  "of queue-proxy: none, all, or in this order metrics+trace+auth+rate+timeout+retry+breaker+log" },
 	{ "workers", "1..8", "1", "processes of each nginx" },
 	{ "expose", "yes|no", "yes",
 	  "of grpc: each function is served on a port of the host's loopback, too (perhop serve lists them)" },
@@ -79,7 +82,7 @@ static bool own_netns(const struct spec *spec)
 	return !strcmp(value(spec, "pods"), "netns");
 }
 
-static enum sidecar sidecar_of(const struct spec *spec)
+static enum sidecar_kind sidecar_of(const struct spec *spec)
 {
 	const char *s = value(spec, "sidecar");
 
@@ -110,12 +113,13 @@ static bool may_make_namespaces(void)
 static void kernel_probe(const struct spec *spec, struct probe_report *r)
 {
 	const bool broker = mode_of(spec)->broker, nginx = sidecar_of(spec) == SIDECAR_NGINX;
+	struct sidecar_config handlers;
 	const char *why = NULL;
 
-	if (strcmp(value(spec, "handlers"), "none") && (sidecar_of(spec) != SIDECAR_QUEUE_PROXY ||
-							queue_proxy_handlers(value(spec, "handlers"))))
-		why = "handlers= needs sidecar=queue-proxy, and names joined by '+': metrics, trace, rate, "
-		      "timeout, breaker, log";
+	if (sidecar_parse(&handlers, value(spec, "handlers")) ||
+	    (handlers.n && sidecar_of(spec) != SIDECAR_QUEUE_PROXY))
+		why = "handlers= needs sidecar=queue-proxy, and names joined by '+', each once: metrics, trace, auth, "
+		      "rate, timeout, retry, breaker, log";
 	else if (mode_of(spec)->grpc && sidecar_of(spec) == SIDECAR_QUEUE_PROXY)
 		why = "queue-proxy speaks HTTP/1.1; before gRPC there can be sidecar=nginx";
 	else if (strcmp(value(spec, "scale"), "none") && !broker)
@@ -136,6 +140,28 @@ static void kernel_probe(const struct spec *spec, struct probe_report *r)
 
 /* ---- Parent: what endpoints share ------------------------------------------------------------- */
 
+/* Limits as sure's options have them by default. */
+static int configure_handlers(struct kernel *k, const struct spec *spec)
+{
+	struct sidecar_config *c = &k->handlers;
+	int err = sidecar_parse(c, value(spec, "handlers"));
+
+	c->rate = 1000000;
+	c->timeout_ns = 30 * NS_PER_SEC;
+	c->retries = c->has & 1u << SIDECAR_RETRY ? 3 : 0;
+	c->breaker_failures = 5;
+	c->breaker_ns = NS_PER_SEC;
+	if (!err && getrandom(c->key, sizeof(c->key), 0) != sizeof(c->key))
+		err = -EIO;
+	sidecar_open(&k->signer, c, NULL);
+	return err;
+}
+
+static bool signs(const struct kernel *k)
+{
+	return k->handlers.has & 1u << SIDECAR_AUTH;
+}
+
 static int kernel_setup(struct deployment *d)
 {
 	struct kernel *k = calloc(1, sizeof(*k));
@@ -155,6 +181,9 @@ static int kernel_setup(struct deployment *d)
 	k->own_netns = own_netns(&d->spec);
 	k->sidecar = sidecar_of(&d->spec);
 	k->workers = (unsigned)spec_number(&d->spec, kernel_options, "workers");
+	err = configure_handlers(k, &d->spec);
+	if (err)
+		return deploy_error(d, err, "handlers=%s is not sound", value(&d->spec, "handlers"));
 	k->counters = mmap(NULL, INSTANCE_MAX * sizeof(*k->counters), PROT_READ | PROT_WRITE,
 			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (k->counters == MAP_FAILED) {
@@ -218,6 +247,7 @@ static struct nginx_launch launch_of(const struct deployment *d, enum nginx_role
 			.board = d->board,
 			.target = k->target,
 			.front = k->activators ? k->front : NULL,
+			.key = signs(k) ? k->handlers.key : NULL,
 		},
 	};
 }
@@ -235,7 +265,7 @@ static _Noreturn void run_queue_proxy(const struct deployment *d, const struct p
 		.queue = QUEUE_PROXY_QUEUE,
 		.body_max = d->config.buffer_bytes,
 		.timeout_ns = d->config.request_timeout_ns,
-		.handlers = value(&d->spec, "handlers"),
+		.handlers = &((const struct kernel *)d->priv)->handlers,
 	};
 	int err = setns(p->netns, CLONE_NEWNET) ? -errno : queue_proxy_run(&c);
 
@@ -368,6 +398,11 @@ static int kernel_enter(struct deployment *d, instance_id id)
 	struct kernel *k = d->priv;
 	int netns = k->pod[id].netns;
 
+	/* A function passes tokens on; it makes none. */
+	if (id != GATEWAY) {
+		OPENSSL_cleanse(k->handlers.key, sizeof(k->handlers.key));
+		OPENSSL_cleanse(&k->signer, sizeof(k->signer));
+	}
 	/* While still on the host. On the host the pod's own address is the door. */
 	if (netns >= 0 && k->pod[id].door.sin_port) {
 		k->door_fd = netns_listen(-1, &k->pod[id].door, LISTEN_BACKLOG);
@@ -435,6 +470,10 @@ static void kernel_detach(struct endpoint *ep)
 
 static int kernel_send(struct endpoint *ep, instance_id to, struct message *m)
 {
+	const struct kernel *k = ep->deployment->priv;
+
+	if (ep->self == GATEWAY && signs(k))
+		sidecar_tag(&k->signer, m->id, m->topic, m->tag);
 	return speaks_grpc(ep) ? grpc_send(ep->priv, to, m) : engine_send(ep->priv, to, m);
 }
 

@@ -9,6 +9,7 @@
 #include "chain/deploy.h"
 #include "dataplanes/kernel/activator.h"
 #include "dataplanes/kernel/engine.h"
+#include "dataplanes/sure/sidecar/sidecar.h"
 
 enum {
 	POD_INGRESS = 0,            /* the ingress's, or perhop's own gateway's */
@@ -23,7 +24,7 @@ enum {
 	PORT_ACTIVATOR = 9000,      /* of the activators' pod: of function 0, 1, … */
 };
 
-enum sidecar { SIDECAR_NONE, SIDECAR_NGINX, SIDECAR_QUEUE_PROXY };
+enum sidecar_kind { SIDECAR_NONE, SIDECAR_NGINX, SIDECAR_QUEUE_PROXY };
 
 struct pod {
 	int netns;                  /* network namespace; -1: the host's, or no such pod */
@@ -40,7 +41,9 @@ struct kernel {
 	bool own_netns;             /* a network namespace per pod */
 	bool expose;                /* functions are served on the host's loopback as well */
 	int door_fd;                /* an instance's, in its process: listens there; -1 */
-	enum sidecar sidecar;
+	enum sidecar_kind sidecar;
+	struct sidecar_config handlers;             /* of each queue-proxy; its key signs requests */
+	struct sidecar signer;      /* of handlers.key, where requests enter; elsewhere wiped */
 	unsigned workers;           /* of each nginx */
 	int node_netns;             /* holds the bridge; -1 */
 	int log[2];                 /* pipe: what nginx says; kept for the reports of failures */

@@ -136,7 +136,7 @@ int nginx_start(struct deployment *d, const struct nginx_launch *l)
 {
 	const bool broker = l->conf.role == NGINX_BROKER;
 	char *conf = nginx_conf_render(&l->conf);
-	char *routes = broker ? nginx_routes_render(l->conf.app) : NULL;
+	char *routes = broker ? nginx_routes_render(l->conf.app, l->conf.key) : NULL;
 	struct files f = {
 		.launch = l,
 		.file = {

@@ -6,6 +6,7 @@
 
 #include "chain/clock.h"
 #include "dataplanes/kernel/nginx_conf.h"
+#include "dataplanes/sure/sidecar/sidecar.h"
 
 static const char nginx_text[] =
 #include "dataplanes/kernel/nginx.conf.h"
@@ -81,6 +82,7 @@ static void put_hops(FILE *out, const struct nginx_conf *c)
 			"\t\t\tproxy_set_header X-Perhop-Topic $perhop_topic;\n"
 			"\t\t\tproxy_set_header X-Perhop-Type \"\";\n"
 			"\t\t\tproxy_set_header X-Perhop-Position \"\";\n"
+			"\t\t\tproxy_set_header X-Perhop-Token $perhop_token;\n"
 			"\t\t}\n", name, name);
 		fprintf(out,
 			"\t\tlocation = /_perhop/next/%s {\n"
@@ -91,6 +93,7 @@ static void put_hops(FILE *out, const struct nginx_conf *c)
 			"\t\t\tproxy_set_header X-Perhop-Type $perhop_type;\n"
 			"\t\t\tproxy_set_header X-Perhop-Topic $perhop_topic;\n"
 			"\t\t\tproxy_set_header X-Perhop-Position $perhop_position;\n"
+			"\t\t\tproxy_set_header X-Perhop-Token $perhop_token;\n"
 			"\t\t}\n", name, name, name);
 	}
 }
@@ -267,7 +270,7 @@ static void put_route(FILE *out, const struct application *app, unsigned topic)
 	fprintf(out, " } },\n");
 }
 
-char *nginx_routes_render(const struct application *app)
+char *nginx_routes_render(const struct application *app, const uint8_t *key)
 {
 	bool done[TOPIC_MAX] = { false };
 	char *text = NULL;
@@ -288,6 +291,12 @@ char *nginx_routes_render(const struct application *app)
 				best = t;
 		done[best] = true;
 		put_route(out, app, best);
+	}
+	if (key) {
+		fprintf(out, "\tkey = \"");
+		for (unsigned i = 0; i < SIDECAR_KEY_BYTES; i++)
+			fprintf(out, "\\%03u", key[i]);
+		fprintf(out, "\",\n");
 	}
 	fprintf(out, "}\n");
 	if (fclose(out)) {

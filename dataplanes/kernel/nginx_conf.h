@@ -31,13 +31,17 @@ struct nginx_conf {
 	const struct board *board;          /* broker: instances of each function */
 	const struct sockaddr_in *target;   /* broker: [instance] */
 	const struct sockaddr_in *front;    /* broker: [function], an activator before its instances; or NULL */
+	const uint8_t *key;                 /* broker: [SIDECAR_KEY_BYTES], to sign requests with; NULL: does not */
 };
 
 /* nginx.conf. malloc'd text; NULL: no memory. */
 char *nginx_conf_render(const struct nginx_conf *c);
 
-/* routes.lua: path → topic, first function, next functions by position; longest path first. */
-char *nginx_routes_render(const struct application *app);
+/*
+ * routes.lua: path → topic, first function, next functions by position; longest path first. And `key`
+ * (SIDECAR_KEY_BYTES), by which requests get a token; NULL: none.
+ */
+char *nginx_routes_render(const struct application *app, const uint8_t *key);
 
 /* broker.lua, as it is. Static. */
 const char *nginx_broker_lua(void);

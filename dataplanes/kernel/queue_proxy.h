@@ -6,6 +6,11 @@
  *
  *     client ──> [read whole] ──> [queue] ──> [≤ limit] ──> function ──> [read whole] ──> client
  *
+ * Its handlers are those of sure's library sidecar, called before and after the function. auth wants the
+ * X-Perhop-Token of a request (token.h). retry sends a request that met a broken connection or a 502
+ * once more, while `timeout_ns` lasts, and only if that does no harm: when it is idempotent, or no
+ * byte of it had left.
+ *
  * One thread, one epoll; connections are kept alive on both sides. On its second port it answers
  * GET /metrics (Prometheus text) and GET /health (200 when the function takes connections, else 503).
  */
@@ -17,6 +22,7 @@
 #include <stdint.h>
 
 struct activator;
+struct sidecar_config;
 
 struct queue_proxy_config {
 	int listen_fd, metrics_fd;          /* listening, non-blocking; stay the caller's; metrics: -1 */
@@ -27,15 +33,8 @@ struct queue_proxy_config {
 	uint32_t body_max;                  /* bytes; more is a 413 */
 	uint64_t timeout_ns;                /* for the function's response, then 504; 0: for ever */
 	const struct activator *activator;  /* NULL, or: it is one, `function` and `limit` do not count */
-	const char *handlers;               /* NULL, or what queue_proxy_handlers accepts */
+	const struct sidecar_config *handlers;      /* of sure's library sidecar, around the function; NULL: none */
 };
-
-/*
- * May `text` be the handlers? They are those of sure's library sidecar (dataplanes/sure/sidecar), joined
- * by '+', but for auth and retry: nobody in this pipeline signs requests, and a request that has been
- * sent over HTTP must not be sent twice. "none": none; "all": all that can be. 0 or -EINVAL.
- */
-int queue_proxy_handlers(const char *text);
 
 /* Serve until the process is ended. Returns only on errors: -errno. */
 int queue_proxy_run(const struct queue_proxy_config *config);

@@ -7,6 +7,7 @@
 
 #include "chain/codec.h"
 #include "dataplanes/kernel/engine_conn.h"
+#include "dataplanes/kernel/token.h"
 
 enum { ACCEPTS = 64 };                      /* per turn: new clients do not starve the old */
 
@@ -115,7 +116,8 @@ static struct message *take_request(struct engine *e, struct conn *c)
 	}
 	engine_count(&e->c.counters->requests);
 	c->state = CONN_SERVING;
-	m->id = ++e->next_id;
+	if (!token_present(m))          /* a token is signed for the id that it came with */
+		m->id = ++e->next_id;
 	m->token = (uint32_t)c->generation << 16 | c->index;
 	if (m->kind == MESSAGE_CALL) {
 		/* Who called is not here. This frame makes RETURN an answer for m->token. */

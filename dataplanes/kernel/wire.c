@@ -7,6 +7,7 @@
 #include "chain/codec.h"
 #include "chain/http.h"
 #include "chain/probe.h"
+#include "dataplanes/kernel/token.h"
 #include "dataplanes/kernel/wire.h"
 
 #define LITERAL(text) ((struct slice){ text, sizeof(text) - 1 })
@@ -80,6 +81,16 @@ static void add_number(struct fields *f, const char *name, unsigned value)
 	while (value /= 10);
 	add(f, name);
 	add(f, p);
+	add(f, "\r\n");
+}
+
+static void add_token(struct fields *f, const struct message *m)
+{
+	char text[TOKEN_TEXT + 1];
+
+	token_write(text, m->id, m->tag);
+	add(f, "X-Perhop-Token: ");
+	add(f, text);
 	add(f, "\r\n");
 }
 
@@ -257,6 +268,8 @@ int wire_encode(struct wire *w, const struct message *m, enum wire_form form, bo
 		add_number(&f, "X-Perhop-Topic: ", m->topic);
 	if (form == WIRE_INVOKE || form == WIRE_CALL || form == WIRE_FORWARD)
 		add_number(&f, "X-Perhop-Position: ", m->position);
+	if (form <= WIRE_CALL && token_present(m))
+		add_token(&f, m);
 	switch (form) {
 	case WIRE_CLIENT:
 		n = client_head(w->head, HTTP_HEAD_MAX, m, f.text, &body);
@@ -288,8 +301,7 @@ void wire_refuse(struct wire *w, unsigned status, const char *reason, bool keep_
 
 /* ---- Decode ----------------------------------------------------------------------------------- */
 
-/* A decimal number up to `max`; -1 when it is anything else. */
-static long number(struct slice s, long max)
+long wire_number(struct slice s, long max)
 {
 	long n = 0;
 
@@ -371,11 +383,11 @@ static int decode_request(const struct wire *w, const struct stream *s, struct m
 	long topic, type, position = 0;
 	ssize_t n;
 
-	topic = h->x_topic.length ? number(h->x_topic, w->n_topics - 1) : topic_of(w->app, h->path);
+	topic = h->x_topic.length ? wire_number(h->x_topic, w->n_topics - 1) : topic_of(w->app, h->path);
 	if (topic < 0)
 		return h->x_topic.length ? -400 : -404;
 	if (h->x_position.length)
-		position = number(h->x_position, SEQUENCE_MAX - 1);
+		position = wire_number(h->x_position, SEQUENCE_MAX - 1);
 	if (position < 0)
 		return -400;
 	m->kind = MESSAGE_INVOKE;
@@ -383,6 +395,7 @@ static int decode_request(const struct wire *w, const struct stream *s, struct m
 	m->topic = (uint16_t)topic;
 	m->position = (uint8_t)position;
 	m->status = STATUS_OK;
+	token_read(h->x_token, &m->id, m->tag);
 	if (!h->x_type.length) {
 		m->type = TYPE_HTTP_REQUEST;
 		n = http_request_build(message_payload(m), message_room(m), h, stream_body(s),
@@ -392,7 +405,7 @@ static int decode_request(const struct wire *w, const struct stream *s, struct m
 		m->length = (uint32_t)n;
 		return 0;
 	}
-	type = number(h->x_type, UINT16_MAX);
+	type = wire_number(h->x_type, UINT16_MAX);
 	if (type < 0 || h->method != HTTP_POST)
 		return -400;
 	if (is(h->path, w->call_target[w->self]))
@@ -405,7 +418,7 @@ static int decode_request(const struct wire *w, const struct stream *s, struct m
 static int decode_response(const struct wire *w, const struct stream *s, struct message *m)
 {
 	const struct http_head *h = &s->head;
-	long status = (long)h->status, type = number(h->x_type, UINT16_MAX);
+	long status = (long)h->status, type = wire_number(h->x_type, UINT16_MAX);
 	ssize_t n;
 
 	if (!is(h->x_outcome, "answer") && !is(h->x_outcome, "reply")) {
@@ -422,7 +435,7 @@ static int decode_response(const struct wire *w, const struct stream *s, struct 
 		return -502;
 	if (is(h->x_outcome, "answer")) {
 		m->kind = MESSAGE_ANSWER;
-		status = number(h->x_status, 599);
+		status = wire_number(h->x_status, 599);
 		if (status < 100)
 			return -502;
 		m->status = (uint16_t)status;

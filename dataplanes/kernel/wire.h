@@ -57,7 +57,7 @@ void wire_refuse(struct wire *w, unsigned status, const char *reason, bool keep_
 
 /*
  * Decode the whole message in `s`. A request fills m->kind (INVOKE or CALL), function, topic,
- * position and the payload. A response is written over the payload of the waiting message `m` and
+ * position, with a token id and tag, and the payload. A response is written over the payload of the waiting message `m` and
  * sets kind (ANSWER or REPLY), status, type. 0, or minus the HTTP status to refuse it with.
  */
 int wire_decode(const struct wire *w, const struct stream *s, struct message *m);
@@ -71,6 +71,9 @@ ssize_t wire_encode_payload(const struct application *app, const struct message 
 			    size_t room);
 int wire_decode_payload(const struct application *app, uint16_t type, const void *in, size_t length,
 			struct message *m);
+
+/* A field's decimal number up to `max`; -1 when it is anything else. */
+long wire_number(struct slice s, long max);
 
 /* Make `m` say why there is no answer: status and TYPE_REASON. */
 void wire_reason(struct message *m, uint16_t status, const char *reason);

@@ -17,7 +17,7 @@ static void check_slices(const struct http_head *h, const char *text)
 	const struct slice all[] = {h->target,   h->path,         h->query,      h->host,
 				    h->cookie,   h->content_type, h->location,   h->set_cookie,
 				    h->x_type,   h->x_topic,      h->x_position, h->x_status,
-				    h->x_outcome};
+				    h->x_outcome, h->x_token};
 	struct slice fields = http_fields(text, h->head_bytes), name, value;
 	unsigned n = 0;
 

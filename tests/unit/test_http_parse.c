@@ -169,7 +169,7 @@ static void reports_what_a_request_says(void **state)
 		"POST http://shop:8080/cart?a=1&b HTTP/1.1\r\nHost: other\r\nCOOKIE: s=1 \t\r\n"
 		"content-type:application/x-www-form-urlencoded\r\nContent-Length: 007\r\n"
 		"X-PERHOP-TYPE: 17\r\nx-perhop-topic: 3\r\nX-Perhop-Position: 4\r\n"
-		"X-Perhop-Status: 200\r\nX-Perhop-Outcome: CALL\r\nConnection: foo, Close\r\n"
+		"X-Perhop-Status: 200\r\nX-Perhop-Outcome: CALL\r\nX-Perhop-Token: 0f\r\nConnection: foo, Close\r\n"
 		"Expect: 100-continue\r\n\r\nBODY";
 	struct http_head h;
 	const int rc = http_parse_request(&h, text, sizeof(text) - 1);
@@ -190,6 +190,7 @@ static void reports_what_a_request_says(void **state)
 	is(h.x_position, "4");
 	is(h.x_status, "200");
 	is(h.x_outcome, "CALL");
+	is(h.x_token, "0f");
 	assert_true(h.has_length && !h.chunked && h.content_length == 7);
 	assert_true(h.expect_continue && !h.keep_alive);
 }

@@ -400,6 +400,40 @@ static void a_post_that_meets_a_closing_connection_is_never_sent_twice(void **st
 	drop(b);
 }
 
+static void a_token_travels_with_its_request_and_what_comes_of_it(void **state)
+{
+	static const char token[] = "X-Perhop-Token: 8000000000000007"
+				    "0102030405060708090a0b0c0d0e0f10\r\n";
+	struct bench *b = make(SELF, false, 0);
+	int c = client(b), fd;
+	struct message *m;
+	char text[256];
+
+	(void)state;
+	snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: h\r\nX-Perhop-Topic: 0\r\n%s\r\n", token);
+	say(c, text);
+	m = pump(b, 2000);
+	assert_non_null(m);
+	assert_true(m->id == UINT64_C(0x8000000000000007));
+	assert_int_equal(m->tag[15], 0x10);
+	set_bytes(m, "forwarded");
+	m->function = BETA;
+	assert_int_equal(engine_send(b->e, OTHER, m), 0);
+	fd = accepted(b);
+	assert_non_null(strstr(hear(b, fd, "forwarded"), token));
+	close(fd);
+	assert_null(pump(b, 20));
+	hear(b, c, "\r\n\r\n");
+	close(c);
+	/* Nobody has signed this one. */
+	assert_int_equal(engine_send(b->e, OTHER, calling(b, "arguments")), 0);
+	fd = accepted(b);
+	assert_null(strstr(hear(b, fd, "arguments"), "X-Perhop-Token"));
+	close(fd);
+	assert_int_equal(pool_free(b->pool, pump(b, 2000), SELF), 0);
+	drop(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -412,6 +446,7 @@ int main(void)
 		cmocka_unit_test(an_idle_connection_to_another_function_makes_room),
 		cmocka_unit_test(a_callee_that_is_not_there_is_epipe_or_a_502),
 		cmocka_unit_test(a_forward_is_relayed_to_who_asked),
+		cmocka_unit_test(a_token_travels_with_its_request_and_what_comes_of_it),
 		cmocka_unit_test(a_forward_whose_next_function_dies_is_a_502_to_who_asked),
 		cmocka_unit_test(with_a_broker_a_forward_is_an_answer_to_it),
 		cmocka_unit_test(a_client_request_travels_on_and_back_unchanged),

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "dataplanes/kernel/nginx_conf.h"
+#include "dataplanes/sure/sidecar/sidecar.h"
 
 static const struct function front = { .name = "front" }, back = { .name = "back-end" };
 static const struct function *const functions[] = { &front, &back };
@@ -80,7 +81,7 @@ static void every_place_of_every_template_is_filled_in(void **state)
 
 static void the_longest_path_is_tried_first(void **state)
 {
-	char *text = nginx_routes_render(&app), *deep, *a, *all;
+	char *text = nginx_routes_render(&app, NULL), *deep, *a, *all;
 
 	(void)state;
 	assert_non_null(text);
@@ -93,7 +94,7 @@ static void the_longest_path_is_tried_first(void **state)
 
 static void a_route_names_the_function_at_each_position(void **state)
 {
-	char *text = nginx_routes_render(&app);
+	char *text = nginx_routes_render(&app, NULL);
 
 	(void)state;
 	assert_true(has(text, "topic = \"2\", path = \"/a\", head = \"/_perhop/head/front\",\n"
@@ -101,9 +102,21 @@ static void a_route_names_the_function_at_each_position(void **state)
 	free(text);
 }
 
+static void the_broker_has_a_key_only_when_it_is_to_sign(void **state)
+{
+	const uint8_t key[SIDECAR_KEY_BYTES] = { '"', '\\', 0, 10, 255 };
+	char *without = nginx_routes_render(&app, NULL), *with = nginx_routes_render(&app, key);
+
+	(void)state;
+	assert_false(has(without, "key"));
+	assert_true(has(with, "\tkey = \"\\034\\092\\000\\010\\255\\000"));
+	free(without);
+	free(with);
+}
+
 static void a_path_cannot_break_out_of_its_lua_string(void **state)
 {
-	char *text = nginx_routes_render(&app);
+	char *text = nginx_routes_render(&app, NULL);
 
 	(void)state;
 	assert_true(has(text, "path = \"/a/long\\034path\\092\\010\","));
@@ -174,6 +187,7 @@ int main(void)
 		cmocka_unit_test(every_place_of_every_template_is_filled_in),
 		cmocka_unit_test(the_longest_path_is_tried_first),
 		cmocka_unit_test(a_route_names_the_function_at_each_position),
+		cmocka_unit_test(the_broker_has_a_key_only_when_it_is_to_sign),
 		cmocka_unit_test(a_path_cannot_break_out_of_its_lua_string),
 		cmocka_unit_test(the_broker_balances_over_all_instances),
 		cmocka_unit_test(a_clients_perhop_fields_do_not_reach_a_function),

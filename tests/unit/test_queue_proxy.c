@@ -18,36 +18,49 @@
 
 #include "chain/clock.h"
 #include "dataplanes/kernel/queue_proxy.h"
+#include "dataplanes/kernel/token.h"
+#include "dataplanes/sure/sidecar/sidecar.h"
 
 enum { LIMIT = 2, QUEUE = 3, CLIENTS = 16, BODY = 4096, PATIENCE_MS = 2000, CALM_MS = 20 };
 
 struct bench {
 	pid_t pid;
 	int function;               /* listens in the function's place */
+	int holder;                 /* keeps its port while it does not */
 	struct sockaddr_in at, metrics, function_at;
 };
 
-static int listener(struct sockaddr_in *at)
+/* At `at`, or at a free port when it has none, which is filled in. */
+static int bound(struct sockaddr_in *at)
 {
 	socklen_t length = sizeof(*at);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 
-	*at = (struct sockaddr_in){ .sin_family = AF_INET,
-				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	at->sin_family = AF_INET;
+	at->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &(int){ 1 }, sizeof(int)), 0);
 	assert_int_equal(bind(fd, (struct sockaddr *)at, sizeof(*at)), 0);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)at, &length), 0);
+	return fd;
+}
+
+static int listener(struct sockaddr_in *at)
+{
+	int fd = bound(at);
+
 	assert_int_equal(listen(fd, 64), 0);
 	return fd;
 }
 
-static int start_with(void **state, uint64_t timeout_ns)
+static int start_with(void **state, uint64_t timeout_ns, const struct sidecar_config *handlers)
 {
 	struct bench *b = calloc(1, sizeof(*b));
 	struct queue_proxy_config c = {
 		.clients = CLIENTS, .limit = LIMIT, .queue = QUEUE, .body_max = BODY,
-		.timeout_ns = timeout_ns,
+		.timeout_ns = timeout_ns, .handlers = handlers,
 	};
 
+	b->holder = bound(&b->function_at);
 	b->function = listener(&b->function_at);
 	c.listen_fd = listener(&b->at);
 	c.metrics_fd = listener(&b->metrics);
@@ -56,6 +69,7 @@ static int start_with(void **state, uint64_t timeout_ns)
 	if (!b->pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		close(b->function);
+		close(b->holder);
 		_exit(-queue_proxy_run(&c));
 	}
 	close(c.listen_fd);
@@ -66,12 +80,49 @@ static int start_with(void **state, uint64_t timeout_ns)
 
 static int start(void **state)
 {
-	return start_with(state, 0);
+	return start_with(state, 0, NULL);
 }
 
 static int start_impatient(void **state)
 {
-	return start_with(state, 10 * NS_PER_MS);
+	return start_with(state, 10 * NS_PER_MS, NULL);
+}
+
+static const uint8_t key[SIDECAR_KEY_BYTES] = "the deployment's own key";
+
+static int start_handlers(void **state, const char *text, unsigned retries, uint64_t timeout_ns)
+{
+	struct sidecar_config c;
+
+	assert_int_equal(sidecar_parse(&c, text), 0);
+	c.rate = 1000000;
+	c.timeout_ns = 30 * NS_PER_SEC;
+	c.retries = retries;
+	c.breaker_failures = 1000;
+	c.breaker_ns = NS_PER_SEC;
+	memcpy(c.key, key, sizeof(key));
+	return start_with(state, timeout_ns, &c);
+}
+
+static int start_guarded(void **state)
+{
+	return start_handlers(state, "metrics+auth", 0, 0);
+}
+
+/* It tries again for longer than any test lasts. */
+static int start_stubborn(void **state)
+{
+	return start_handlers(state, "metrics+retry", 100, 0);
+}
+
+static int start_twice(void **state)
+{
+	return start_handlers(state, "all", 2, 0);
+}
+
+static int start_stubborn_for_a_while(void **state)
+{
+	return start_handlers(state, "retry", 100, 35 * NS_PER_MS);
 }
 
 /* It must still be running, whatever a test has done to it. */
@@ -84,6 +135,7 @@ static int stop(void **state)
 	waitpid(b->pid, NULL, 0);
 	if (b->function >= 0)
 		close(b->function);
+	close(b->holder);
 	free(b);
 	return err;
 }
@@ -167,6 +219,20 @@ static double metric(const struct bench *b, const char *name)
 	at = strstr(text, line);
 	assert_non_null(at);
 	return atof(at + strlen(line));
+}
+
+/* It was closed, and listens again where it did. */
+static void function_returns(struct bench *b)
+{
+	b->function = listener(&b->function_at);
+}
+
+static double handler_metric(const struct bench *b, const char *name)
+{
+	char full[96];
+
+	snprintf(full, sizeof(full), "perhop_sidecar_%s", name);
+	return metric(b, full);
 }
 
 /* ---- The limit and the queue ------------------------------------------------------------------ */
@@ -492,7 +558,208 @@ static void random_clients_leave_nothing_in_flight(void **state)
 	waitpid(function, NULL, 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
+/* ---- Handlers --------------------------------------------------------------------------------- */
+
+/* Ask for `topic` with the token of `id`, `signed_topic` and the key `k`. */
+static int ask_signed(const struct bench *b, const uint8_t *k, uint64_t id, unsigned signed_topic, unsigned topic)
+{
+	struct sidecar_config c = { 0 };
+	uint8_t tag[SIDECAR_TAG_BYTES];
+	char token[TOKEN_TEXT + 1], text[256];
+	struct sidecar signer;
+	int fd = client_of(&b->at);
+
+	memcpy(c.key, k, sizeof(c.key));
+	sidecar_open(&signer, &c, NULL);
+	sidecar_tag(&signer, id, (uint16_t)signed_topic, tag);
+	token_write(token, id, tag);
+	snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: h\r\nX-Perhop-Topic: %u\r\nX-Perhop-Token: %s\r\n\r\n",
+		 topic, token);
+	say(fd, text);
+	return fd;
+}
+
+static void refused(int fd)
+{
+	char *text = hear(fd, "token");
+
+	assert_ptr_equal(strstr(text, "HTTP/1.1 401 "), text);
+	assert_null(strstr(text, "Connection: close"));
+	close(fd);
+}
+
+static void only_what_the_entry_has_signed_reaches_the_function(void **state)
+{
+	static const uint8_t other_key[SIDECAR_KEY_BYTES] = "another deployment's key";
+	struct bench *b = *state;
+	int c, f;
+
+	refused(ask(b, "/"));
+	refused(ask_signed(b, other_key, 7, 3, 3));
+	refused(ask_signed(b, key, 7, 3, 4));
+	c = client_of(&b->at);
+	say(c, "GET / HTTP/1.1\r\nHost: h\r\nX-Perhop-Topic: 3\r\nX-Perhop-Token: 0123\r\n\r\n");
+	refused(c);
+	assert_int_equal(taken(b, CALM_MS), -1);
+	c = ask_signed(b, key, UINT64_C(0xfedcba9876543210), 3, 3);
+	f = taken(b, PATIENCE_MS);
+	/* It goes with the request, for the function to pass on. */
+	assert_non_null(strstr(hear(f, "\r\n\r\n"), "X-Perhop-Token: fedcba9876543210"));
+	serve(f, "welcome");
+	assert_non_null(strstr(hear(c, "welcome"), "200 OK"));
+	assert_int_equal(handler_metric(b, "refused_total{function=\"this\",instance=\"1\",handler=\"auth\"}"), 4);
+	assert_int_equal(metric(b, "queue_proxy_in_flight"), 0);
+	close(c);
+	close(f);
+}
+
+static void a_token_is_read_as_it_was_written_or_not_at_all(void **state)
+{
+	uint8_t tag[TOKEN_TAG] = { 0, 1, 0x7f, 0x80, 0xff, 5 }, got[TOKEN_TAG];
+	char text[TOKEN_TEXT + 1];
+	uint64_t id = 1;
+
+	(void)state;
+	token_write(text, UINT64_C(0x8000000000000001), tag);
+	assert_true(token_read((struct slice){ text, TOKEN_TEXT }, &id, got));
+	assert_true(id == UINT64_C(0x8000000000000001));
+	assert_memory_equal(got, tag, sizeof(tag));
+	for (unsigned i = 0; i < TOKEN_TEXT; i++) {
+		const char was = text[i];
+
+		assert_false(token_read((struct slice){ text, i }, &id, got));
+		text[i] = 'g';
+		assert_false(token_read((struct slice){ text, TOKEN_TEXT }, &id, got));
+		text[i] = was;
+	}
+}
+
+#define RETRIED "retried_total{function=\"this\",instance=\"1\"}"
+
+static void a_get_is_sent_again_when_its_connection_breaks_or_a_502_comes(void **state)
+{
+	struct bench *b = *state;
+	int c = ask(b, "/once"), f = taken(b, PATIENCE_MS);
+
+	hear(f, "\r\n\r\n");
+	close(f);
+	f = taken(b, PATIENCE_MS);
+	assert_non_null(strstr(hear(f, "\r\n\r\n"), "GET /once "));
+	say(f, "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n");
+	assert_non_null(strstr(hear(f, "\r\n\r\n"), "GET /once "));
+	serve(f, "at last");
+	assert_non_null(strstr(hear(c, "at last"), "200 OK"));
+	assert_int_equal(handler_metric(b, RETRIED), 2);
+	/* The connection is good for the next one. */
+	say(c, "GET /next HTTP/1.1\r\nHost: h\r\n\r\n");
+	assert_non_null(strstr(hear(f, "\r\n\r\n"), "GET /next "));
+	serve(f, "next");
+	hear(c, "next");
+	assert_int_equal(metric(b, "queue_proxy_in_flight"), 0);
+	close(c);
+	close(f);
+}
+
+static void a_post_that_the_function_may_have_seen_is_not_sent_again(void **state)
+{
+	struct bench *b = *state;
+	int c = client_of(&b->at), f;
+
+	say(c, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi");
+	f = taken(b, PATIENCE_MS);
+	hear(f, "hi");
+	close(f);
+	assert_non_null(strstr(hear(c, "broke"), "HTTP/1.1 502 "));
+	assert_int_equal(taken(b, CALM_MS), -1);
+	assert_int_equal(handler_metric(b, RETRIED), 0);
+	close(c);
+}
+
+static void a_post_that_met_no_function_is_sent_when_there_is_one(void **state)
+{
+	struct bench *b = *state;
+	int c = client_of(&b->at), f;
+
+	close(b->function);
+	say(c, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello");
+	while (!handler_metric(b, RETRIED))
+		usleep(1000);
+	function_returns(b);
+	f = taken(b, PATIENCE_MS);
+	assert_non_null(strstr(hear(f, "hello"), "POST / "));
+	serve(f, "welcome");
+	assert_non_null(strstr(hear(c, "welcome"), "200 OK"));
+	close(c);
+	close(f);
+}
+
+static void it_tries_so_often_and_says_so(void **state)
+{
+	struct bench *b = *state;
+	int c = ask_signed(b, key, 1, 0, 0);
+
+	for (int i = 0; i < 3; i++) {
+		int f = taken(b, PATIENCE_MS);
+
+		hear(f, "\r\n\r\n");
+		close(f);
+	}
+	assert_non_null(strstr(hear(c, "broke"), "HTTP/1.1 502 "));
+	assert_int_equal(taken(b, CALM_MS), -1);
+	assert_int_equal(handler_metric(b, RETRIED), 2);
+	/* One request for the other handlers, and a failed one. */
+	assert_int_equal(handler_metric(b, "failed_total{function=\"this\",instance=\"1\"}"), 1);
+	close(c);
+}
+
+static void it_tries_no_longer_than_the_function_has_time(void **state)
+{
+	struct bench *b = *state;
+	int c;
+
+	close(b->function);
+	b->function = -1;
+	c = ask(b, "/");
+	assert_non_null(strstr(hear(c, "\n\r\n"), "HTTP/1.1 502 "));
+	assert_in_range(handler_metric(b, RETRIED), 0, 2);      /* 10 ms and 20 ms later, of 35 */
+	close(c);
+}
+
+static void who_goes_before_a_retry_leaves_its_place(void **state)
+{
+	struct bench *b = *state;
+	int c[LIMIT + 1], f;
+
+	close(b->function);
+	for (int i = 0; i < LIMIT; i++)
+		c[i] = ask(b, "/");
+	while (handler_metric(b, RETRIED) < LIMIT)
+		usleep(1000);
+	assert_int_equal(metric(b, "queue_proxy_in_flight"), LIMIT);
+	c[LIMIT] = ask(b, "/waits");
+	while (!metric(b, "queue_proxy_queued"))
+		usleep(1000);
+	for (int i = 0; i < LIMIT; i++)
+		reset(c[i]);
+	function_returns(b);
+	do {                                    /* who went may have been sent once more before */
+		f = taken(b, PATIENCE_MS);
+		assert_true(f >= 0);
+		if (strstr(hear(f, "\r\n\r\n"), "GET /waits "))
+			break;
+		close(f);
+	} while (true);
+	serve(f, "here");
+	assert_non_null(strstr(hear(c[LIMIT], "here"), "200 OK"));
+	for (int i = 0; i < 200 && metric(b, "queue_proxy_in_flight") > 0; i++)
+		usleep(10000);
+	assert_int_equal(metric(b, "queue_proxy_in_flight"), 0);
+	close(c[LIMIT]);
+	close(f);
+}
+
+#define TEST_OF(name, begin) cmocka_unit_test_setup_teardown(name, begin, stop)
+#define TEST(name) TEST_OF(name, start)
 
 int main(void)
 {
@@ -511,6 +778,14 @@ int main(void)
 		TEST(bad_requests_are_refused_here),
 		TEST(connections_above_the_limit_are_told_so),
 		TEST(random_clients_leave_nothing_in_flight),
+		cmocka_unit_test(a_token_is_read_as_it_was_written_or_not_at_all),
+		TEST_OF(only_what_the_entry_has_signed_reaches_the_function, start_guarded),
+		TEST_OF(a_get_is_sent_again_when_its_connection_breaks_or_a_502_comes, start_stubborn),
+		TEST_OF(a_post_that_the_function_may_have_seen_is_not_sent_again, start_stubborn),
+		TEST_OF(a_post_that_met_no_function_is_sent_when_there_is_one, start_stubborn),
+		TEST_OF(it_tries_so_often_and_says_so, start_twice),
+		TEST_OF(it_tries_no_longer_than_the_function_has_time, start_stubborn_for_a_while),
+		TEST_OF(who_goes_before_a_retry_leaves_its_place, start_stubborn),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
