@@ -33,3 +33,9 @@ agree boutique:ch1 -n 20
 agree parking -n 100
 agree motion -n 100
 agree motion,event=structured -n 100
+
+# Through a queue-proxy with all handlers: what the entry signs, the proxy before each function believes.
+if [[ ${specs[*]} == *kernel:knative* ]]; then
+	chosen=null,kernel:http,sidecar=queue-proxy,handlers=all,kernel:knative,sidecar=queue-proxy,handlers=all
+	agree boutique -n 60 --seed 3
+fi
