@@ -51,6 +51,7 @@ struct endpoint {
 	int poll_fd;                /* readable when recv may have something; -1: none, poll recv */
 	bool poll_bell;             /* poll_fd is an eventfd that is only written, while arm is in force:
 				     * watched for edges, never read; recv is cheap and asked every turn */
+	bool direct;                /* set by attach: nothing is to be done around functions, `call` is left out */
 	void *priv;                 /* the dataplane's own */
 };
 
@@ -115,7 +116,7 @@ struct dataplane_ops {
 	void *(*reserve)(struct deployment *d, size_t bytes);
 
 	/*
-	 * Child: called in place of user_call_run(c), which it is to do, `m` being the message that a
+	 * Child, unless ep->direct: called in place of user_call_run(c), which it is to do, `m` being the message that a
 	 * handler works on (else NULL). The runtime reads what came out of c, m's header and payload, all
 	 * of them as data that may be hostile. It may also refuse an invocation without running it: then
 	 * it sets c->inv.status, .type and .length with the payload, and c->result to FAIL.

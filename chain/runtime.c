@@ -285,7 +285,7 @@ static void leave(struct runtime *r, const struct hosted *h, struct message *m, 
 
 static void call_user(struct runtime *r, struct message *m, struct user_call *c)
 {
-	if (r->ops->call)
+	if (r->ops->call && !r->ep.direct)
 		r->ops->call(&r->ep, m, c);
 	else
 		user_call_run(c);

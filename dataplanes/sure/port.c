@@ -76,6 +76,7 @@ int sure_attach(struct endpoint *ep)
 		return err;
 	p->gated = plane->gate != GATE_NONE;
 	p->guarded = plane->gate >= GATE_MPROTECT;
+	ep->direct = !p->gated && !p->sidecar.config.n;
 	p->begin_ns = sure_reserve(ep->deployment, pool_buffers(ep->pool) * sizeof(*p->begin_ns));
 	if (!p->begin_ns)
 		return -ENOMEM;
@@ -147,10 +148,13 @@ int sure_recv(struct endpoint *ep, struct message **batch, int max)
 	int n = 0;
 
 	for (uint32_t i = 0; i < got; i++) {
+		if (!p->gated) {
+			n += !pool_accept(ep->pool, &d[i], ep->self, &batch[n]);
+			continue;
+		}
 		if (pool_take(ep->pool, &d[i], ep->self, &batch[n]))
 			continue;
-		if (p->gated)
-			gate_buffer(batch[n], p->buffer_bytes, true);
+		gate_buffer(batch[n], p->buffer_bytes, true);
 		pool_sound(ep->pool, &d[i], batch[n]);
 		n++;
 	}

@@ -134,7 +134,9 @@ static void sure_probe(const struct spec *spec, struct probe_report *report)
 
 static uint32_t flags_of(const struct spec *spec)
 {
-	return DP_SHARED_POOL | DP_ZERO_COPY | DP_SMALL_PAGES |
+	return DP_SHARED_POOL | DP_ZERO_COPY |
+	       /* Buffers are protected one by one, or are a device's memory in a guest. */
+	       (gate_of(spec) != GATE_NONE || is_unikernel(spec) ? DP_SMALL_PAGES : 0) |
 	       (strcmp(value(spec, "zero"), "on") ? 0 : DP_ZEROED) |
 	       (is_unikernel(spec) && !uses_kvm(spec) ? DP_EMULATED : 0) |
 	       waiting_flags(waiting_of(spec, sure_options));
@@ -310,7 +312,7 @@ const struct dataplane_ops dataplane_sure = {
 	.name = "sure",
 	.summary = "shared rings as futex has, call gates around functions, the sidecar as a library",
 	.modes = "process|unikernel",
-	.flags = DP_SHARED_POOL | DP_ZERO_COPY | DP_SMALL_PAGES,
+	.flags = DP_SHARED_POOL | DP_ZERO_COPY,
 	.flags_of = flags_of,
 	.options = sure_options,
 	.probe = sure_probe,
