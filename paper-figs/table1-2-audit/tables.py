@@ -30,7 +30,7 @@ QUANTITIES = {
 }
 COLUMNS = ("external", "within", "total", "slide_total")
 WORKLOAD = "echo,length=2"
-DATAPLANES = ("kernel:knative", "kernel:http", "skmsg", "uds", "futex", "dpdk", "null")
+DATAPLANES = ("kernel:knative", "kernel:http", "kernel:grpc", "skmsg", "uds", "futex", "dpdk", "null")
 CURVED = ("kernel:knative", "skmsg")
 # Table 1: isolated, one request at a time. The curve: as scheduled, no think time.
 PROFILES: Mapping[str, Mapping[str, Any]] = {

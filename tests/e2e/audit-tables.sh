@@ -30,6 +30,23 @@ elif audit "Table 1 on kernel:knative" -d kernel:knative -w echo,length=2; then
 		'8 <= c("interrupts", "total") <= 25 and o["counts"]["interrupts"]["total"]["why"]'
 fi
 
+# A stock HTTP/2 message between two pods: a send and a receive, two stack traversals, protobuf and HEADERS.
+if ! can_run kernel:grpc; then
+	skip "kernel:grpc hop by hop" "it cannot run here"
+else
+	if audit "kernel:grpc on echo" -d kernel:grpc -w echo,length=2 -n 50 --reps 2; then
+		holds "grpc: 2 protocol tasks a hop, as direct HTTP has" 'row("protocol_tasks", 1, 3, 4, 5, 6, 7) == [1, 2, 2, 2, 2, 1]'
+		holds "grpc: a copy per send and receive, and those of the body of HTTP within gRPC on its way back" \
+			'row("copies", 1, 3, 4, 5, 6, 7) == [1, 2, 3, 4, 3, 1]'
+		holds "grpc: message and HEADERS are serialized and deserialized once a hop each" \
+			'row("serializations", 1, 3, 4, 5, 6, 7) == [0, 2, 2, 2, 2, 1] and row("deserializations", 1, 3, 4, 5, 6, 7) == [1, 2, 2, 2, 2, 0]'
+	fi
+	if audit "kernel:grpc on the boutique" -d kernel:grpc -w boutique -n 30 --reps 2; then
+		holds "grpc: so does each call of the boutique, and each answer" 'all(c(q, s["number"]) ==
+			c("protocol_tasks", s["number"]) for s in o["segments"][1:-1] for q in ("serializations", "deserializations"))'
+	fi
+fi
+
 if ! can_run skmsg; then
 	skip "Table 2 on skmsg" "it cannot run here"
 	exit 0
