@@ -29,7 +29,7 @@ LOOKS: dict[str, tuple[str, object, str]] = {
     "plain": (style.ORANGE, "-", "s"), "rules": (style.VERMILION, "-", "o"),
     "xdp-plain": (style.SKY, (0, (5, 1.5)), "d"), "xdp": (style.BLUE, "-", "D"),
     "tc": (style.GREEN, (0, (3, 1.2)), "^"), "rules-5000": (style.VERMILION, (0, (1.2, 1.2)), "P"),
-    "xdp-5000": (style.BLUE, (0, (1.2, 1.2)), "X"), "http-rules": (style.PURPLE, "-", "v"),
+    "xdp-5000": (style.BLUE, (0, (1.2, 1.2)), "X"), "http-plain": (style.QUIET, "-", "p"), "http-rules": (style.PURPLE, "-", "v"),
     "http-xdp": (style.PURPLE, (0, (3, 1.2)), "<"),
 }
 PAINT = {"netfilter": style.VERMILION, "host_stack": style.ORANGE, "redirect": style.BLUE, "device": style.SKY,
@@ -109,7 +109,10 @@ def _bars(ax: Axes, conf: Experiment, records: Rows, point: str) -> None:
             height = mean_interval([v for v in (in_layers(r, (layer,)) for r in sampled) if v is not None]).value
             ax.bar(x, height, 0.7, bottom=base, color=PAINT[layer], label=SAID.get(layer, layer) if not x else None)
             base += height
-        ax.text(x, base, f"{base:.3g}", ha="center", va="bottom", fontsize=6)
+        e = mean_interval([v for v in map(in_layers, sampled) if v is not None])
+        if e.low is not None and e.high is not None:
+            ax.plot([x, x], [e.low, e.high], color=style.INK, linewidth=0.8)
+        ax.text(x + 0.04, base, f"{base:.3g}", ha="left", va="bottom", fontsize=6)
     ax.set_xticks(range(len(systems)), [_two_lines(conf, s) for s in systems], fontsize=5.2)
     ax.grid(False, axis="x")
     ax.margins(y=0.12)
@@ -147,7 +150,7 @@ def _fig13(conf: Experiment, records: Rows, out_dir: Path) -> tuple[str, str]:
     style.legend_above(fig, handles, names, fontsize=5.8)
     style.save(fig, out_dir, "fig13-layers")
     return ("fig13-layers", "CPU by layer at 32 users, from stacks sampled every 251 µs in runs of their own; the client "
-            "and what its node receives are left out. Bars are means, the number their sum. Right: netfilter, host stack "
-            "and redirect together, with 99 % t intervals (from 3 runs on); cycles are CPU time × TSC rate. `redirect` "
+            "and what its node receives are left out. Bars are means, the number their sum, the line its 99 % t interval "
+            "(from 3 runs on). Right: netfilter, host stack and redirect together, likewise; cycles are CPU time × TSC rate. `redirect` "
             "is what the acceleration itself costs: programs, FIB lookup, and on this veth uplink a copy of each frame "
             "into an XDP buffer, which a network card's driver would not make.")
