@@ -32,7 +32,7 @@ check "every record says what its network was" "$(json "$scratch/can" 'o.get("ne
 	test "$(json "$scratch/can" 'sorted(o["network"])')" = "['accel', 'client', 'gateway', 'iptables', 'iptables_rules']"
 
 # The same answers as without any network, whatever is between: pages of several segments, too.
-for spec in null skmsg kernel:http kernel:knative; do
+for spec in null skmsg kernel:http kernel:grpc kernel:knative; do
 	can_run "$spec" || { skip "$spec with client=node" "cannot run here"; continue; }
 	list=$spec
 	[[ $spec == null ]] && list=null,uds
@@ -73,6 +73,40 @@ if "$PERHOP" audit -d null -w echo -n 20 --reps 1 --no-cost --json 2>/dev/null |
 else
 	skip "protocol tasks with and without acceleration" "the kernel takes no probes from us"
 fi
+
+# tracked SPEC: connections that the node's netfilter knows of after 1,000 frames of 16 clients.
+tracked() {
+	local fd run
+	"$PERHOP" run -d "$1" -w echo -c 16 -t 60 --warmup 0 --json >/dev/null 2>&1 &
+	run=$!
+	started+=("$run")
+	until_true 30 pgrep -P "$run" perhop-load >"$scratch/generator"
+	for fd in "/proc/$run/fd/"*; do
+		[[ $(readlink "$fd") == net:* ]] && nsenter --net="$fd" ip link show uplink >/dev/null 2>&1 && break
+	done
+	until_true 30 frames "$fd" && nsenter --net="$fd" cat /proc/sys/net/netfilter/nf_conntrack_count
+	kill -TERM "$run"
+	wait "$run"
+}
+
+frames() {
+	(($(nsenter --net="$1" ip -j -s link show uplink |
+		/usr/bin/python3 -c 'import json, sys; print(json.load(sys.stdin)[0]["stats64"]["rx"]["packets"])') > 1000))
+}
+
+# What rules cost is paid by those that netfilter sees.
+for accel in none xdp tc; do
+	options=client=node,gateway=pod,accel=$accel,iptables-rules=50
+	[[ " ${usable[*]} " == *",accel=xdp,iptables-rules=50 "* ]] || {
+		skip "netfilter, accel=$accel" "rules cannot be made here"
+		continue
+	}
+	seen=$(tracked "skmsg,$options")
+	case $accel in
+	none) check "netfilter tracks each connection through the node" "$seen" test "$seen" -ge 16 ;;
+	*) check "netfilter sees nothing of what accel=$accel redirects" "$seen" test "$seen" = 0 ;;
+	esac
+done
 
 # layers SPEC EXPRESSION: of the record's `layers.us` as u, `o` the record.
 layers() {
