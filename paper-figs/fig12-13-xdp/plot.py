@@ -29,8 +29,8 @@ LOOKS: dict[str, tuple[str, object, str]] = {
     "plain": (style.ORANGE, "-", "s"), "rules": (style.VERMILION, "-", "o"),
     "xdp-plain": (style.SKY, (0, (5, 1.5)), "d"), "xdp": (style.BLUE, "-", "D"),
     "tc": (style.GREEN, (0, (3, 1.2)), "^"), "rules-5000": (style.VERMILION, (0, (1.2, 1.2)), "P"),
-    "xdp-5000": (style.BLUE, (0, (1.2, 1.2)), "X"), "http-plain": (style.QUIET, "-", "p"), "http-rules": (style.PURPLE, "-", "v"),
-    "http-xdp": (style.PURPLE, (0, (3, 1.2)), "<"),
+    "xdp-5000": (style.BLUE, (0, (1.2, 1.2)), "X"),
+    "http-plain": (style.QUIET, "-", "p"), "http-rules": (style.PURPLE, "-", "v"), "http-xdp": (style.PURPLE, (0, (3, 1.2)), "<"),
 }
 PAINT = {"netfilter": style.VERMILION, "host_stack": style.ORANGE, "redirect": style.BLUE, "device": style.SKY,
          "pod_stack": style.GREEN, "descriptor": style.PURPLE, "system": style.QUIET, "user": style.RULE}
@@ -112,8 +112,8 @@ def _bars(ax: Axes, conf: Experiment, records: Rows, point: str) -> None:
         e = mean_interval([v for v in map(in_layers, sampled) if v is not None])
         if e.low is not None and e.high is not None:
             ax.plot([x, x], [e.low, e.high], color=style.INK, linewidth=0.8)
-        ax.text(x + 0.04, base, f"{base:.3g}", ha="left", va="bottom", fontsize=6)
-    ax.set_xticks(range(len(systems)), [_two_lines(conf, s) for s in systems], fontsize=5.2)
+        ax.text(x, max(base, e.high or 0), f"{base:.3g}", ha="center", va="bottom", fontsize=6 if len(systems) < 7 else 4.6)
+    _name(ax, conf, systems)
     ax.grid(False, axis="x")
     ax.margins(y=0.12)
 
@@ -128,14 +128,19 @@ def _node(ax: Axes, conf: Experiment, records: Rows) -> None:
                 _point(ax, x + shift, values, LOOKS[system][0], marker, None)
         ax.plot([x - 0.35, x + 0.35], [PUBLISHED["xdp" in system or system == "tc"]] * 2, color=style.INK,
                 linestyle=(0, (1.2, 1.2)), linewidth=0.8)
-    ax.set_xticks(range(len(systems)), [_two_lines(conf, s) for s in systems], fontsize=5.2)
+    _name(ax, conf, systems)
     ax.set_ylim(bottom=0)
     ax.grid(False, axis="x")
     ax.set_title("node's networking, kcycles\n● kept alive  ◆ new  ┄ published")
 
 
-def _two_lines(conf: Experiment, system: str) -> str:
-    return conf.system_name(system).replace(", ", ",\n").replace("'s stack", "")
+def _name(ax: Axes, conf: Experiment, systems: Sequence[str]) -> None:
+    """The systems below their bars: in two lines each, or upright where they are many."""
+    names = [conf.system_name(s).replace("'s stack", "") for s in systems]
+    if len(systems) < 6:
+        ax.set_xticks(range(len(systems)), [n.replace(", ", ",\n") for n in names], fontsize=5.2)
+    else:
+        ax.set_xticks(range(len(systems)), names, fontsize=4.8, rotation=90)
 
 
 def _fig13(conf: Experiment, records: Rows, out_dir: Path) -> tuple[str, str]:
@@ -151,6 +156,6 @@ def _fig13(conf: Experiment, records: Rows, out_dir: Path) -> tuple[str, str]:
     style.save(fig, out_dir, "fig13-layers")
     return ("fig13-layers", "CPU by layer at 32 users, from stacks sampled every 251 µs in runs of their own; the client "
             "and what its node receives are left out. Bars are means, the number their sum, the line its 99 % t interval "
-            "(from 3 runs on). Right: netfilter, host stack and redirect together, likewise; cycles are CPU time × TSC rate. `redirect` "
-            "is what the acceleration itself costs: programs, FIB lookup, and on this veth uplink a copy of each frame "
+            "(from 3 runs on). Right: netfilter, host stack and redirect together, likewise; cycles are CPU time × TSC "
+            "rate. `redirect` is what the acceleration itself costs: programs, FIB lookup, and on this veth uplink a copy of each frame "
             "into an XDP buffer, which a network card's driver would not make.")
