@@ -402,6 +402,8 @@ static int plan_components(const struct audit *a, const struct plan *p)
 			struct audit_component value = {
 				.id = (__u8)i,
 				.flags = p->component[i].usdt ? AUDIT_COMPONENT_USDT : 0,
+				.beyond = (__u8)(!p->beyond ? 0 : i == p->entry ? p->beyond :
+						 i == p->beyond ? p->entry : 0),
 			};
 
 			if (bpf_map_update_elem(map, &pid, &value, BPF_ANY))

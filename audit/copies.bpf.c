@@ -140,6 +140,40 @@ int BPF_USDT(user_copy, long bytes)
 	return 0;
 }
 
+/* A user-space stack's frame between two nodes. What the kernel does with it, no socket's probe sees. */
+static __always_inline int on_frame(bool out, long bytes, long copied)
+{
+	struct audit_component *c;
+	struct audit_task *t;
+
+	if (!counting())
+		return 0;
+	c = component_current();
+	t = c && c->beyond ? task_tags_current() : NULL;
+	if (!t)
+		return 0;
+	t->did = out ? pair_segment(c->id, c->beyond) : pair_segment(c->beyond, c->id);
+	if (!out) {
+		t->received = t->did;
+		count(M_STACK_DATA, c->id, t->did, bytes);
+	}
+	if (copied)
+		count(out ? M_COPY_SEND : M_COPY_RECV, c->id, t->did, bytes);
+	return 0;
+}
+
+SEC("usdt")
+int BPF_USDT(frame_out, long bytes, long copied)
+{
+	return on_frame(true, bytes, copied);
+}
+
+SEC("usdt")
+int BPF_USDT(frame_in, long bytes, long copied)
+{
+	return on_frame(false, bytes, copied);
+}
+
 static __always_inline int kernel_copy(const struct sk_buff *skb)
 {
 	struct audit_component *c;

@@ -8,6 +8,8 @@ static const struct hook hooks[] = {
 	{ "recv_length", "sock_recv_length", TIER_TRACEPOINT_NEW, "receives", "copies" },
 	{ "recv_exit", "inet_recvmsg", TIER_TRAMPOLINE, "receives", "copies" },
 	{ "user_copy", "copy", TIER_USER, "user copies", "our own copies in user space" },
+	{ "frame_out", "frame_out", TIER_USER, "frames sent by our own stack", "frames of our own stack" },
+	{ "frame_in", "frame_in", TIER_USER, "frames received by our own stack", "frames of our own stack" },
 	{ "whole_copy", "skb_copy", TIER_TRAMPOLINE, "kernel copies: skb_copy",
 	  "copies within the kernel" },
 	{ "head_copy", "pskb_expand_head", TIER_TRAMPOLINE, "kernel copies: pskb_expand_head",

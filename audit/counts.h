@@ -93,7 +93,8 @@ enum audit_component_flags {
 struct audit_component {
 	__u8 id;
 	__u8 flags;
-	__u16 zero;
+	__u8 beyond;                /* of a gateway: the one of the other node, or 0 */
+	__u8 zero;
 };
 
 /* One switch for all probes: the window in which they count. */

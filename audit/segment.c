@@ -269,6 +269,17 @@ static void mark_calls(struct plan *p, unsigned segment)
 				p->pair[a][b] = (uint8_t)segment;
 }
 
+/* The way to the other node and back, where calls take it. Returns the last of the two segments. */
+static unsigned add_crossing(struct plan *p, unsigned here, unsigned beyond, unsigned *depth)
+{
+	unsigned out = segment_add(p, here, beyond), back = segment_add(p, beyond, here);
+
+	depth[out] = depth[back] = 1;
+	p->pair[here][beyond] = (uint8_t)out;
+	p->pair[beyond][here] = (uint8_t)back;
+	return back;
+}
+
 int plan_sequence(struct plan *p, const unsigned *path, unsigned length)
 {
 	unsigned depth[AUDIT_SEGMENTS] = { 0 }, s, last_down = 0;
@@ -291,6 +302,8 @@ int plan_sequence(struct plan *p, const unsigned *path, unsigned length)
 		if (!p->pair[path[i]][path[i + 1]])
 			p->pair[path[i]][path[i + 1]] = (uint8_t)s;
 	}
+	if (p->beyond && !p->pair[path[0]][p->beyond])
+		last_down = add_crossing(p, path[0], p->beyond, depth);
 	if (has_others(p, path, length)) {
 		s = segment_add(p, AUDIT_NOBODY, AUDIT_NOBODY);
 		depth[s] = 1;
@@ -301,6 +314,8 @@ int plan_sequence(struct plan *p, const unsigned *path, unsigned length)
 	depth[s] = 1;
 	if (!p->pair[path[length - 1]][path[0]])
 		p->pair[path[length - 1]][path[0]] = (uint8_t)s;
+	if (p->beyond)
+		mark_links(p, path[0], p->beyond, p->pair[path[0]][p->beyond], p->pair[p->beyond][path[0]]);
 	s = segment_add(p, path[0], AUDIT_CLIENT);
 	mark_links(p, AUDIT_CLIENT, path[0], 0, s);
 	classify(p, depth, 1, last_down);

@@ -77,6 +77,7 @@ struct plan {
 	uint8_t pair[AUDIT_COMPONENTS][AUDIT_COMPONENTS];   /* segment of a hand-over, 0: none */
 	unsigned entry;             /* component that the client talks to; 0: not known */
 	unsigned hub;
+	unsigned beyond;            /* gateway of the other node; 0: there is one node */
 };
 
 /* An empty plan: nobody and client. */
@@ -103,7 +104,8 @@ int plan_segments(struct plan *p);
 
 /*
  * For a chain that hands descriptors on, where no link shows the order: number the segments by
- * the path of components, path[0] being the gateway that clients talk to. 0 or -EINVAL.
+ * the path of components, path[0] being the gateway that clients talk to. With a second node the way
+ * between the two gateways is a segment in each direction, be it on the path or taken by calls. 0 or -EINVAL.
  */
 int plan_sequence(struct plan *p, const unsigned *path, unsigned length);
 

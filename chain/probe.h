@@ -8,6 +8,9 @@
  *     PERHOP_COPY(bytes)           payload bytes copied from one buffer to another, in user space
  *     PERHOP_ENCODE(type, bytes)   a payload became wire bytes: enum payload_type, and how many
  *     PERHOP_DECODE(type, bytes)   the reverse; `bytes` on the wire
+ *     PERHOP_FRAME_OUT(bytes, copied)      a stack of ours hands the kernel a frame with payload for the other
+ *                                          node; copied: the kernel takes a copy of it, not its memory
+ *     PERHOP_FRAME_IN(bytes, copied)       … has been given one by the kernel
  */
 #ifndef PERHOP_CHAIN_PROBE_H
 #define PERHOP_CHAIN_PROBE_H
@@ -23,10 +26,14 @@
 #define PERHOP_COPY(bytes) DTRACE_PROBE1(perhop, copy, (long)(bytes))
 #define PERHOP_ENCODE(type, bytes) DTRACE_PROBE2(perhop, encode, (long)(type), (long)(bytes))
 #define PERHOP_DECODE(type, bytes) DTRACE_PROBE2(perhop, decode, (long)(type), (long)(bytes))
+#define PERHOP_FRAME_OUT(bytes, copied) DTRACE_PROBE2(perhop, frame_out, (long)(bytes), (long)(copied))
+#define PERHOP_FRAME_IN(bytes, copied) DTRACE_PROBE2(perhop, frame_in, (long)(bytes), (long)(copied))
 #else
 #define PERHOP_COPY(bytes) ((void)(bytes))
 #define PERHOP_ENCODE(type, bytes) ((void)(type), (void)(bytes))
 #define PERHOP_DECODE(type, bytes) ((void)(type), (void)(bytes))
+#define PERHOP_FRAME_OUT(bytes, copied) ((void)(bytes), (void)(copied))
+#define PERHOP_FRAME_IN(bytes, copied) ((void)(bytes), (void)(copied))
 #endif
 
 #endif

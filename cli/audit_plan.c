@@ -6,13 +6,21 @@
 #include <string.h>
 
 #include "audit/discover.h"
+#include "chain/node.h"
 #include "cli/audit_plan.h"
+
+/* Of a pair: the node that function `f` is on. */
+static const struct deployment *node_of_function(const struct deployment *d, function_id f)
+{
+	return d->node && d->node->other && !node_has(d->node, f) ? d->node->other : d;
+}
 
 /* The component that runs `function`: its first instance. AUDIT_NOBODY when there is none. */
 static unsigned component_of_function(const struct plan *p, const struct deployment *d, function_id f)
 {
-	for (unsigned i = 0; i < deploy_components(d); i++) {
-		const struct component *c = deploy_component(d, i);
+	d = node_of_function(d, f);
+	for (unsigned i = 0; i < d->components; i++) {
+		const struct component *c = &d->component[i];
 
 		if (c->kind == COMPONENT_FUNCTION && c->pid && c->instance < INSTANCE_MAX &&
 		    d->board->line[c->instance].function == f)
@@ -21,19 +29,43 @@ static unsigned component_of_function(const struct plan *p, const struct deploym
 	return AUDIT_NOBODY;
 }
 
-static unsigned component_of_gateway(const struct plan *p)
+static unsigned component_of_gateway(const struct plan *p, const struct deployment *d)
 {
-	for (unsigned i = AUDIT_CLIENT + 1; i < p->components; i++)
-		if (p->component[i].kind == COMPONENT_GATEWAY)
-			return i;
+	for (unsigned i = 0; i < d->components; i++)
+		if (d->component[i].kind == COMPONENT_GATEWAY && d->component[i].pid)
+			return plan_find_pid(p, d->component[i].pid);
 	return AUDIT_NOBODY;
+}
+
+static void path_add(struct session_config *config, unsigned component)
+{
+	if (component && config->path_length < SESSION_PATH_MAX)
+		config->path[config->path_length++] = component;
+}
+
+/* From the gateway through the chain; from node to node it goes by both gateways. */
+static void path_of_chain(const struct plan *p, struct session_config *config, const struct deployment *d)
+{
+	const struct chain *chain = &d->app->chains[0];
+	const struct deployment *at = d;
+
+	path_add(config, component_of_gateway(p, d));
+	for (unsigned i = 0; i < chain->length; i++) {
+		const struct deployment *next = node_of_function(d, chain->sequence[i]);
+
+		if (next != at && i)
+			path_add(config, component_of_gateway(p, at));
+		if (next != at)
+			path_add(config, component_of_gateway(p, next));
+		at = next;
+		path_add(config, component_of_function(p, d, chain->sequence[i]));
+	}
+	if (at != d)
+		path_add(config, p->beyond);
 }
 
 void plan_of_deployment(struct plan *p, struct session_config *config, const struct deployment *d)
 {
-	const struct chain *chain = &d->app->chains[0];
-	unsigned gateway, at;
-
 	plan_init(p);
 	config->polls = d->flags & DP_POLLING;
 	for (unsigned i = 0; i < deploy_components(d); i++) {
@@ -49,15 +81,10 @@ void plan_of_deployment(struct plan *p, struct session_config *config, const str
 	discover_children(p);
 	if (!(d->flags & DP_SHARED_POOL) || d->flags & DP_ONE_PROCESS)
 		return;
-	gateway = component_of_gateway(p);
-	if (!gateway)
-		return;
-	config->path[config->path_length++] = gateway;
-	for (unsigned i = 0; i < chain->length && config->path_length < SESSION_PATH_MAX; i++) {
-		at = component_of_function(p, d, chain->sequence[i]);
-		if (at)
-			config->path[config->path_length++] = at;
-	}
+	if (d->node && d->node->other)
+		p->beyond = component_of_gateway(p, d->node->other);
+	if (component_of_gateway(p, d))
+		path_of_chain(p, config, d);
 }
 
 enum published_table published_for(const struct deployment *d)

@@ -168,6 +168,31 @@ static void test_a_function_visited_twice_keeps_the_number_of_the_first_time(voi
 	assert_int_equal(p->segment[p->pair[b][a]].number, 5);
 }
 
+static void test_the_way_to_another_node_is_a_segment_each_way(void **state)
+{
+	struct plan *p = fresh();
+	unsigned g = component(p, "gateway", COMPONENT_GATEWAY);
+	unsigned a = component(p, "a", COMPONENT_FUNCTION);
+	unsigned beyond = component(p, "gateway@b", COMPONENT_GATEWAY);
+	unsigned b = component(p, "b", COMPONENT_FUNCTION);
+	const unsigned called[] = { g, a }, led[] = { g, a, g, beyond, b, beyond };
+
+	(void)state;
+	link_to(p, AUDIT_CLIENT, g);
+	link_to(p, g, beyond);
+	p->beyond = beyond;
+	assert_int_equal(plan_sequence(p, called, 2), 0);
+	assert_int_equal(number_of(p, g, beyond, 0), 4);
+	assert_int_equal(number_of(p, g, beyond, 1), 5);
+	assert_int_equal(p->segment[p->pair[beyond][b]].number, 6);
+	assert_int_equal(class_of(p, 5), SEGMENT_WITHIN);
+	assert_int_equal(plan_sequence(p, led, 6), 0);
+	assert_int_equal(number_of(p, g, beyond, 0), 5);
+	assert_int_equal(p->segment[p->pair[beyond][b]].number, 6);
+	assert_int_equal(number_of(p, g, beyond, 1), 8);
+	assert_int_equal(class_of(p, 8), SEGMENT_RETURN_CHAIN);
+}
+
 static void test_a_chain_without_clients_is_none(void **state)
 {
 	struct plan *p = fresh();
@@ -277,6 +302,7 @@ int main(void)
 		cmocka_unit_test(test_behind_a_gateway_the_chain_begins_at_3),
 		cmocka_unit_test(test_descriptors_are_numbered_as_in_table_2),
 		cmocka_unit_test(test_a_function_visited_twice_keeps_the_number_of_the_first_time),
+		cmocka_unit_test(test_the_way_to_another_node_is_a_segment_each_way),
 		cmocka_unit_test(test_a_chain_without_clients_is_none),
 		cmocka_unit_test(test_loops_and_too_many_segments_end_well),
 		cmocka_unit_test(test_published_columns_add_up_as_printed),

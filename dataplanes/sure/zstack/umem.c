@@ -37,7 +37,7 @@ static int look_at(struct umem *u, const char *iface)
 	return err;
 }
 
-/* Frames to gather in come from whole buffers. */
+/* Frames to send come from whole buffers. */
 static int take_tx_frames(struct umem *u)
 {
 	const uint32_t bytes = pool_buffer_bytes(u->pool), each = bytes / UMEM_FRAME;
@@ -50,7 +50,7 @@ static int take_tx_frames(struct umem *u)
 
 		if (!m)
 			return -ENOBUFS;
-		u->gathers[pool_index(u->pool, m)] = true;
+		u->sends[pool_index(u->pool, m)] = true;
 		for (uint32_t k = 0; k < each; k++)
 			u->free_tx[u->n_free_tx++] =
 				(uint64_t)((unsigned char *)m - u->base) + k * UMEM_FRAME;
@@ -101,9 +101,9 @@ int umem_open(struct umem *u, struct pool *pool, const char *iface, uint32_t add
 	int err;
 
 	*u = (struct umem){ .pool = pool, .base = pool_base(pool), .fd = -1 };
-	u->gathers = calloc(buffers, sizeof(*u->gathers));
+	u->sends = calloc(buffers, sizeof(*u->sends));
 	u->with_network = calloc(buffers, sizeof(*u->with_network));
-	if (!u->gathers || !u->with_network)
+	if (!u->sends || !u->with_network)
 		return -ENOMEM;
 	err = look_at(u, iface);
 	if (err)
@@ -133,11 +133,11 @@ void umem_close(struct umem *u)
 	if (u->umem)
 		xsk_umem__delete(u->umem);
 	/* The kernel has let go of all frames: what was posted is free again. */
-	for (uint32_t i = 0; u->gathers && u->with_network && i < pool_buffers(u->pool); i++)
-		if (u->gathers[i] || u->with_network[i])
+	for (uint32_t i = 0; u->sends && u->with_network && i < pool_buffers(u->pool); i++)
+		if (u->sends[i] || u->with_network[i])
 			pool_unpost(u->pool, pool_message(u->pool, i), GATEWAY);
 	free(u->free_tx);
-	free(u->gathers);
+	free(u->sends);
 	free(u->with_network);
 }
 
@@ -170,12 +170,8 @@ static void take_back(struct umem *u)
 {
 	uint32_t at, n = xsk_ring_cons__peek(&u->complete, UMEM_RING, &at);
 
-	for (uint32_t i = 0; i < n; i++) {
-		uint64_t address = *xsk_ring_cons__comp_addr(&u->complete, at + i);
-
-		if (u->gathers[address / pool_buffer_bytes(u->pool)])
-			u->free_tx[u->n_free_tx++] = address & ~(uint64_t)(UMEM_FRAME - 1);
-	}
+	for (uint32_t i = 0; i < n; i++)
+		u->free_tx[u->n_free_tx++] = *xsk_ring_cons__comp_addr(&u->complete, at + i);
 	if (n)
 		xsk_ring_cons__release(&u->complete, n);
 }

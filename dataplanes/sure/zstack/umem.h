@@ -7,10 +7,8 @@
  *     | message … | landing  | Eth | IP | TCP | header    | payload ->        arena, 60 KiB more
  *     |<-- XDP headroom 256 + 10 ->|<----- frame of at most 1514 bytes ----->|
  *
- * So a message that fills a frame lies where a function expects it when it has come in. To be sent, its
- * headers are written where they would have been received, right before its payload: it goes from there.
- * Pieces of it beyond the first frame have payload in front of them; they are gathered into a frame of ours
- * (one copy).
+ * So a message that fills a frame lies where a function expects it when it has come in. What is sent goes from
+ * frames of ours, pages of a few buffers of the pool: lwIP, as Debian builds it, keeps segments in memory of its own.
  */
 #ifndef PERHOP_ZSTACK_UMEM_H
 #define PERHOP_ZSTACK_UMEM_H
@@ -33,7 +31,7 @@ enum {
 	UMEM_DATA = 256 + UMEM_HEADROOM,    /* offset of a received frame in its page */
 	UMEM_POSTED = 192,          /* frames that wait for the network: more than two TCP windows */
 	UMEM_RING = 512,
-	UMEM_TX_BUFFERS = 8,        /* of the pool, 16 frames each, to gather in */
+	UMEM_TX_BUFFERS = 8,        /* of the pool, 16 frames each, to send from */
 };
 _Static_assert(UMEM_DATA + UMEM_HEADERS + PEER_HEADER_BYTES == sizeof(struct message),
 	       "a received payload lands in the arena");
@@ -53,11 +51,10 @@ struct umem {
 	unsigned mtu;
 	uint32_t posted;            /* buffers with the network */
 	bool *with_network;         /* per buffer */
-	uint64_t *free_tx;          /* frames to gather in: offsets */
+	uint64_t *free_tx;          /* frames to send from: offsets */
 	uint32_t n_free_tx;
-	bool *gathers;              /* per buffer: its pages are such frames */
+	bool *sends;                /* per buffer: its pages are such frames */
 	uint32_t kicks;             /* frames since the kernel was last told */
-	uint64_t in_place, gathered;        /* frames sent from where they lay, and copied together first */
 };
 
 /*
@@ -71,7 +68,7 @@ void umem_close(struct umem *u);
 void umem_post(struct umem *u);             /* give the network frames until UMEM_POSTED are with it */
 struct message *umem_buffer(const struct umem *u, uint64_t address);        /* that a frame lies in */
 
-/* A frame to gather `n` bytes in, and its sending; NULL: none is free now. */
+/* A frame of UMEM_FRAME bytes to send from; NULL: none is free now. */
 unsigned char *umem_frame(struct umem *u);
 /* Send `n` bytes at `at`, which lie in one page of the pool. False: the ring is full. */
 bool umem_send(struct umem *u, const unsigned char *at, uint32_t n);

@@ -4,11 +4,11 @@
  * Raw API, one thread: lwIP's own is never started, so nobody else is in its core.
  *
  *   received   frame = buffer ── pbuf refers to it ──> TCP ──> the stream; a message that fills it stays
- *   sent       header and payload in their buffer ── pbuf refers to them ──> TCP ──> in place, or gathered
+ *   sent       header and payload in their buffer ── copy ──> lwIP's segment ── copy ──> a frame of the UMEM
  *
- * Copies per direction, beside a gathered frame: on veth, or without a driver that does it itself, the kernel's
- * at either end of the UMEM (its copy mode). lwIP allocates its segments and pbufs by malloc (Debian builds it
- * so), and sums each byte in software on either side.
+ * Copies, beside those two: on veth, or without a driver that does it itself, the kernel's at either end of the
+ * UMEM (its copy mode), and veth's own in between, for its XDP program. lwIP allocates its segments and pbufs by
+ * malloc, copies what is written and sums each byte in software on either side: Debian builds it so.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -20,6 +20,7 @@
 
 #include <lwip/etharp.h>
 #include <lwip/init.h>
+#include <lwip/prot/tcp.h>
 #include <lwip/tcp.h>
 #include <lwip/timeouts.h>
 #include <netif/ethernet.h>
@@ -32,7 +33,14 @@
 #include "dataplanes/sure/sure.h"
 #include "dataplanes/sure/zstack/umem.h"
 
-enum { BURST = 64, BURSTS = 4, TIMERS_NS = 10 * 1000 * 1000 };
+enum {
+	BURST = 64,
+	BURSTS = 4,
+	TIMERS_NS = 10 * 1000 * 1000,
+	/* An acknowledgement may wait so long, and for so many bytes, for data that takes it along. */
+	ACK_NS = 1000 * 1000,
+	ACK_BYTES = 8 * TCP_MSS,
+};
 
 /* A received frame, while lwIP or the stream looks at it. */
 struct frame_in {
@@ -50,9 +58,43 @@ struct zstack {
 	struct tcp_pcb *listener, *pcb;
 	bool connected;
 	const char *broken;         /* why the connection is to be ended */
-	uint64_t retry_ns, timers_ns;
+	uint64_t now_ns, retry_ns, timers_ns;
+	uint64_t held_ns;           /* since when an acknowledgement is held back; 0: none is */
+	u32_t acked, seen;          /* the last one that was sent; that was made */
+	u16_t seen_window;
 	struct frame_in *frames, *free_frames;
 };
+
+/* ---- Sums -------------------------------------------------------------------------------------- */
+
+/*
+ * In place of the library's own, which adds two bytes at a time: lwIP has ports bring a faster one, and calls it
+ * by its dynamic symbol, so the program's wins. The Internet checksum (RFC 1071) of `n` bytes, not inverted, as
+ * it lies in memory.
+ */
+u16_t lwip_standard_chksum(const void *at, int n);
+
+u16_t lwip_standard_chksum(const void *at, int n)
+{
+	const unsigned char *byte = at;
+	unsigned __int128 sum = 0;
+	uint64_t word, folded;
+
+	for (; n >= 8; n -= 8, byte += 8) {
+		memcpy(&word, byte, 8);
+		sum += word;
+	}
+	word = 0;
+	memcpy(&word, byte, n > 0 ? (size_t)n : 0);
+	sum += word;
+	folded = (uint64_t)sum + (uint64_t)(sum >> 64);
+	folded += folded < (uint64_t)sum;       /* the carry goes round */
+	folded = (folded >> 32) + (folded & UINT32_MAX);
+	folded = (folded >> 32) + (folded & UINT32_MAX);
+	folded = (folded >> 16) + (folded & UINT16_MAX);
+	folded = (folded >> 16) + (folded & UINT16_MAX);
+	return (u16_t)folded;
+}
 
 /* ---- Frames ------------------------------------------------------------------------------------ */
 
@@ -76,6 +118,8 @@ static void frame_received(struct zstack *z, const struct xdp_desc *d)
 
 	z->umem.with_network[pool_index(z->c.pool, m)] = false;
 	z->umem.posted--;
+	if (d->len > UMEM_HEADERS)
+		PERHOP_FRAME_IN(d->len - UMEM_HEADERS, !z->umem.zero_copy);
 	if (f) {
 		z->free_frames = f->next;
 		f->m = m;
@@ -103,37 +147,57 @@ static void receive(struct zstack *z)
 	}
 }
 
-/* The place of a message's header, right before its arena: what a first segment begins with. */
-static bool is_first(const struct zstack *z, const struct pbuf *data)
+/*
+ * May this frame wait? lwIP acknowledges every second segment at once, by a frame of its own: the answer that
+ * a request gets soon would tell as much, and a frame costs more than all that lwIP does about it. Of what
+ * was lost or came twice the other node learns at once.
+ */
+static bool hold_back(struct zstack *z, const struct pbuf *p)
 {
-	const unsigned char *at = data->payload;
-	const size_t pool = (size_t)pool_buffers(z->c.pool) * pool_buffer_bytes(z->c.pool);
+	const struct tcp_hdr *tcp = (const void *)((const unsigned char *)p->payload + UMEM_HEADERS -
+						   sizeof(*tcp));
+	u32_t acks;
+	bool news, alone;
 
-	return at >= z->umem.base && (size_t)(at - z->umem.base) < pool &&
-	       (size_t)(at - z->umem.base) % pool_buffer_bytes(z->c.pool) ==
-		       sizeof(struct message) - PEER_HEADER_BYTES &&
-	       UMEM_DATA + UMEM_HEADERS + data->len <= UMEM_FRAME;
+	if (!z->connected || !z->pcb || p->len < UMEM_HEADERS || tcp->src != lwip_htons(z->pcb->local_port) ||
+	    tcp->dest != lwip_htons(z->pcb->remote_port))
+		return false;           /* ARP, or another connection's */
+	acks = lwip_ntohl(tcp->ackno);
+	alone = p->tot_len == UMEM_HEADERS && TCPH_FLAGS(tcp) == TCP_ACK;
+	news = acks != z->seen || tcp->wnd != z->seen_window;
+	z->seen = acks;
+	z->seen_window = tcp->wnd;
+	if (alone && news && !z->pcb->ooseq && acks - z->acked < ACK_BYTES &&
+	    (!z->held_ns || z->now_ns - z->held_ns < ACK_NS)) {
+		z->held_ns = z->held_ns ? z->held_ns : z->now_ns;
+		return true;
+	}
+	z->acked = acks;
+	z->held_ns = 0;
+	return false;
 }
 
-/* lwIP has a frame to send: headers, and behind them what they are about, by reference. */
+/*
+ * lwIP has a frame to send. Debian builds it so that a segment is one piece of memory of lwIP's own
+ * (LWIP_NETIF_TX_SINGLE_PBUF): it has copied what was written, and it is copied once more, into the UMEM.
+ */
 static err_t send_frame(struct netif *netif, struct pbuf *p)
 {
 	struct zstack *z = netif->state;
+	const u16_t payload = p->tot_len > UMEM_HEADERS ? p->tot_len - UMEM_HEADERS : 0;
 	unsigned char *at;
 
-	if (p->len == UMEM_HEADERS && p->next && !p->next->next && is_first(z, p->next)) {
-		at = (unsigned char *)p->next->payload - UMEM_HEADERS;
-		memcpy(at, p->payload, UMEM_HEADERS);
-		z->umem.in_place++;
-		return umem_send(&z->umem, at, p->tot_len) ? ERR_OK : ERR_MEM;
-	}
+	if (hold_back(z, p))
+		return ERR_OK;
 	at = p->tot_len <= UMEM_FRAME ? umem_frame(&z->umem) : NULL;
 	if (!at)
 		return ERR_MEM;         /* as if lost: TCP sends it again */
+	if (payload) {
+		PERHOP_FRAME_OUT(payload, !z->umem.zero_copy);
+		PERHOP_COPY(payload);
+		PERHOP_COPY(payload);
+	}
 	pbuf_copy_partial(p, at, p->tot_len, 0);
-	if (p->next)
-		PERHOP_COPY(p->tot_len - p->len);
-	z->umem.gathered++;
 	return umem_send(&z->umem, at, p->tot_len) ? ERR_OK : ERR_MEM;
 }
 
@@ -150,6 +214,7 @@ static void forget(struct zstack *z)
 	}
 	z->pcb = NULL;
 	z->connected = false;
+	z->held_ns = 0;
 	z->broken = NULL;
 }
 
@@ -286,6 +351,10 @@ static void zstack_flush(void *priv)
 
 	if (z->connected)
 		tcp_output(z->pcb);
+	if (z->held_ns && z->connected && z->now_ns - z->held_ns >= ACK_NS) {
+		tcp_set_flags(z->pcb, TF_ACK_NOW);
+		tcp_output(z->pcb);
+	}
 	if (z->umem.kicks)
 		umem_kick(&z->umem);
 }
@@ -299,6 +368,7 @@ static void zstack_turn(void *priv, uint64_t now_ns)
 {
 	struct zstack *z = priv;
 
+	z->now_ns = now_ns;
 	receive(z);
 	if (now_ns >= z->timers_ns) {
 		z->timers_ns = now_ns + TIMERS_NS;
@@ -324,6 +394,11 @@ static int64_t zstack_due(void *priv, uint64_t now_ns)
 
 	if (due >= 0 && due < TIMERS_NS)
 		due = TIMERS_NS;
+	if (z->held_ns) {
+		int64_t ack = z->held_ns + ACK_NS > now_ns ? (int64_t)(z->held_ns + ACK_NS - now_ns) : 0;
+
+		due = due < 0 || ack < due ? ack : due;
+	}
 	if (!z->pcb && !z->listener) {
 		int64_t retry = z->retry_ns > now_ns ? (int64_t)(z->retry_ns - now_ns) : 0;
 
