@@ -178,9 +178,6 @@ struct dataplane_ops {
 
 	/* Optional: its own transport between two nodes, for option stack=; see chain/peer_stack.h. */
 	const struct peer_stack *peer_stack;
-
-	/* Optional: add the dataplane's own counters to `report` (a json_t object of jansson). */
-	void (*metrics)(struct deployment *d, void *report);
 };
 
 /* All dataplanes, NULL-terminated (made by scripts/registry.sh). */

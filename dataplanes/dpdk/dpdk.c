@@ -14,7 +14,6 @@
  * two spinning on one wait for each other's whole time slices. See README.md.
  */
 #include <errno.h>
-#include <jansson.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,18 +168,6 @@ static void dpdk_teardown(struct deployment *d)
 	hall_close(&p->hall);
 	free(p);
 	d->priv = NULL;
-}
-
-static void dpdk_metrics(struct deployment *d, void *report)
-{
-	const struct dpdk_plane *p = d->priv;
-	bool polls = d->flags & DP_POLLING;
-
-	json_object_set_new(report, "memory", json_string(p->eal.memory == EAL_HUGEPAGES ?
-							   "hugepages" : "anonymous"));
-	json_object_set_new(report, "polling_endpoints", json_integer(polls ? p->n : 0));
-	json_object_set_new(report, "cpus", json_integer(cpus()));
-	json_object_set_new(report, "oversubscribed", json_boolean(polls && p->n > cpus()));
 }
 
 /* ---- Endpoints -------------------------------------------------------------------------------- */
@@ -339,5 +326,4 @@ const struct dataplane_ops dataplane_dpdk = {
 	.disarm = dpdk_disarm,
 	.detach = dpdk_detach,
 	.teardown = dpdk_teardown,
-	.metrics = dpdk_metrics,
 };

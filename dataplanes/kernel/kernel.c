@@ -10,7 +10,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <linux/capability.h>
 #include <sched.h>
 #include <stdio.h>
@@ -509,35 +508,33 @@ static int kernel_address(const struct deployment *d, instance_id id, struct soc
 	return 0;
 }
 
-static void add(json_t *o, const char *name, _Atomic uint64_t *counter)
+static void kernel_page(const struct deployment *d, FILE *f)
 {
-	json_object_set_new(o, name, json_integer((json_int_t)atomic_load(counter)));
-}
-
-static void kernel_metrics(struct deployment *d, void *report)
-{
+	static const struct { const char *name; size_t at; } series[] = {
+		{ "requests", offsetof(struct engine_counters, requests) },
+		{ "calls", offsetof(struct engine_counters, calls) },
+		{ "connects", offsetof(struct engine_counters, connects) },
+		{ "accepts", offsetof(struct engine_counters, accepts) },
+		{ "refused", offsetof(struct engine_counters, refused) },
+		{ "broken", offsetof(struct engine_counters, broken) },
+		{ "timeouts", offsetof(struct engine_counters, timeouts) },
+		{ "retried", offsetof(struct engine_counters, retried) },
+		{ "aborted", offsetof(struct engine_counters, aborted) },
+	};
 	const struct kernel *k = d->priv;
-	json_t *all = json_object();
 
-	for (instance_id id = 0; id < d->board->instances; id++) {
-		struct engine_counters *c = &k->counters[id];
-		json_t *o;
+	for (size_t i = 0; i < sizeof(series) / sizeof(series[0]); i++) {
+		fprintf(f, "# TYPE perhop_engine_%s_total counter\n", series[i].name);
+		for (instance_id id = 0; id < d->board->instances; id++) {
+			const char *counters = (const char *)&k->counters[id];
 
-		if (id == GATEWAY && k->broker)
-			continue;
-		o = json_object();
-		add(o, "requests", &c->requests);
-		add(o, "calls", &c->calls);
-		add(o, "connects", &c->connects);
-		add(o, "accepts", &c->accepts);
-		add(o, "refused", &c->refused);
-		add(o, "broken", &c->broken);
-		add(o, "timeouts", &c->timeouts);
-		add(o, "retried", &c->retried);
-		add(o, "aborted", &c->aborted);
-		json_object_set_new(all, id == GATEWAY ? "gateway" : component_of(d, id), o);
+			if (id == GATEWAY && k->broker)
+				continue;
+			fprintf(f, "perhop_engine_%s_total{function=\"%s\",instance=\"%u\"} %llu\n", series[i].name,
+				deploy_instance_name(d, id), id, (unsigned long long)
+				atomic_load((_Atomic uint64_t *)(uintptr_t)(counters + series[i].at)));
+		}
 	}
-	json_object_set_new(report, k->grpc ? "grpc" : "http", all);
 }
 
 const struct dataplane_ops dataplane_kernel = {
@@ -563,5 +560,5 @@ const struct dataplane_ops dataplane_kernel = {
 	.teardown = kernel_teardown,
 	.address = kernel_address,
 	.scaling = &kernel_scaling,
-	.metrics = kernel_metrics,
+	.page = kernel_page,
 };

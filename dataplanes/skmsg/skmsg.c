@@ -20,7 +20,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <jansson.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -46,6 +46,7 @@ struct skmsg {
 	struct skmsg_bpf *bpf;
 	int sock[INSTANCE_MAX], anchor[INSTANCE_MAX];
 	struct hall hall;           /* who sleeps since when; the sockets do the waking */
+	int counters;               /* the gateway's: the EPROXY's map, all that it keeps of eBPF */
 };
 
 /* An endpoint's. */
@@ -105,7 +106,7 @@ static struct skmsg *new_skmsg(void)
 		return NULL;
 	for (unsigned i = 0; i < INSTANCE_MAX; i++)
 		s->sock[i] = s->anchor[i] = -1;
-	s->hall.gateway_fd = -1;
+	s->hall.gateway_fd = s->counters = -1;
 	s->bpf = skmsg_bpf__open_and_load();
 	return s;
 }
@@ -237,6 +238,8 @@ static int skmsg_attach(struct endpoint *ep)
 	if (!p)
 		return -ENOMEM;
 	p->fd = s->sock[ep->self];
+	if (ep->self == GATEWAY && s->bpf)
+		s->counters = fcntl(bpf_map__fd(s->bpf->maps.metrics), F_DUPFD_CLOEXEC, 0);
 	keep_only(s, ep->self);
 	waiter_open(&p->waiter, &s->hall, ep->self,
 		    waiting_of(&ep->deployment->spec, skmsg_options));
@@ -251,6 +254,8 @@ static void skmsg_detach(struct endpoint *ep)
 
 	if (p)
 		waiter_close(&p->waiter);
+	if (p && ep->self == GATEWAY)
+		close(((struct skmsg *)ep->deployment->priv)->counters);
 	free(p);
 	ep->priv = NULL;
 }
@@ -378,29 +383,43 @@ static void skmsg_disarm(struct endpoint *ep)
 
 /* ---- EPROXY ----------------------------------------------------------------------------------- */
 
-static void skmsg_metrics(struct deployment *d, void *report)
+/* The EPROXY's counters of instance `id`, summed over CPUs. */
+static bool eproxy_counters(const struct skmsg *s, __u32 id, struct skmsg_metrics *per_cpu, int cpus,
+			    struct skmsg_metrics *sum)
 {
-	struct skmsg *s = d->priv;
-	int cpus = libbpf_num_possible_cpus(), map = bpf_map__fd(s->bpf->maps.metrics);
-	struct skmsg_metrics *per_cpu = cpus > 0 ? calloc((size_t)cpus, sizeof(*per_cpu)) : NULL;
+	*sum = (struct skmsg_metrics){ 0 };
+	if (bpf_map_lookup_elem(s->counters, &id, per_cpu))
+		return false;
+	for (int c = 0; c < cpus; c++) {
+		sum->messages_in += per_cpu[c].messages_in;
+		sum->messages_out += per_cpu[c].messages_out;
+		sum->payload_bytes_in += per_cpu[c].payload_bytes_in;
+		sum->refused += per_cpu[c].refused;
+	}
+	return true;
+}
 
-	for (__u32 id = 0; per_cpu && id < d->board->instances; id++) {
-		struct skmsg_metrics sum = { 0 };
+static void skmsg_page(const struct deployment *d, FILE *f)
+{
+	const int cpus = libbpf_num_possible_cpus();
+	struct skmsg_metrics *per_cpu = cpus > 0 ? calloc((size_t)cpus, sizeof(*per_cpu)) : NULL, m;
 
-		if (bpf_map_lookup_elem(map, &id, per_cpu))
+	fprintf(f, "# HELP perhop_eproxy_messages_total Descriptors that the SK_MSG program saw pass, by direction.\n"
+		"# TYPE perhop_eproxy_messages_total counter\n"
+		"# TYPE perhop_eproxy_payload_bytes_total counter\n"
+		"# TYPE perhop_eproxy_refused_total counter\n");
+	for (instance_id id = 0; per_cpu && id < d->board->instances; id++) {
+		const char *name = deploy_instance_name(d, id);
+
+		if (!eproxy_counters(d->priv, id, per_cpu, cpus, &m))
 			continue;
-		for (int c = 0; c < cpus; c++) {
-			sum.messages_in += per_cpu[c].messages_in;
-			sum.messages_out += per_cpu[c].messages_out;
-			sum.payload_bytes_in += per_cpu[c].payload_bytes_in;
-			sum.refused += per_cpu[c].refused;
-		}
-		json_object_set_new(report, deploy_instance_name(d, (instance_id)id),
-				    json_pack("{s:I,s:I,s:I,s:I}", "messages_in",
-					      (json_int_t)sum.messages_in, "messages_out",
-					      (json_int_t)sum.messages_out, "payload_bytes_in",
-					      (json_int_t)sum.payload_bytes_in, "refused",
-					      (json_int_t)sum.refused));
+		fprintf(f, "perhop_eproxy_messages_total{function=\"%s\",instance=\"%u\",direction=\"in\"} %llu\n"
+			"perhop_eproxy_messages_total{function=\"%s\",instance=\"%u\",direction=\"out\"} %llu\n"
+			"perhop_eproxy_payload_bytes_total{function=\"%s\",instance=\"%u\"} %llu\n"
+			"perhop_eproxy_refused_total{function=\"%s\",instance=\"%u\"} %llu\n",
+			name, id, (unsigned long long)m.messages_in, name, id, (unsigned long long)m.messages_out,
+			name, id, (unsigned long long)m.payload_bytes_in, name, id,
+			(unsigned long long)m.refused);
 	}
 	free(per_cpu);
 }
@@ -424,5 +443,5 @@ const struct dataplane_ops dataplane_skmsg = {
 	.disarm = skmsg_disarm,
 	.detach = skmsg_detach,
 	.teardown = skmsg_teardown,
-	.metrics = skmsg_metrics,
+	.page = skmsg_page,
 };
