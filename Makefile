@@ -200,9 +200,15 @@ $(FUNCTION): FORCE | $(UNIKERNEL)
 		{ cmp -s $(B)/plain/function $@ || cp $(B)/plain/function $@; }
 endif
 
-$(B)/dataplanes/sure/unikernel/image.o: dataplanes/sure/unikernel/image.S $(UNIKERNEL) $(FUNCTION)
+# What makes a QEMU a warm one, in QEMU's process: no sanitizers.
+WARM := $(B)/warm.so
+$(WARM): dataplanes/sure/unikernel/preload/warm.c dataplanes/sure/unikernel/warm.h
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -O2 -fPIC -shared -s -Wall -Wextra -Werror -D_GNU_SOURCE -I. -o $@ $<
+
+$(B)/dataplanes/sure/unikernel/image.o: dataplanes/sure/unikernel/image.S $(UNIKERNEL) $(FUNCTION) $(WARM)
 	$(call say,IMAGE,$<)
-	$(Q)mkdir -p $(@D) && $(CC) -DUNIKERNEL_IMAGE='"$(UNIKERNEL)"' -DFUNCTION_IMAGE='"$(FUNCTION)"' -c -o $@ $<
+	$(Q)mkdir -p $(@D) && $(CC) -DUNIKERNEL_IMAGE='"$(UNIKERNEL)"' -DFUNCTION_IMAGE='"$(FUNCTION)"' -DWARM_IMAGE='"$(WARM)"' -c -o $@ $<
 
 $(B)/tests/unit/test_unikernel: CPPFLAGS += -DHOSTILE_IMAGE='"$(B)/tests/unikernel/hostile.elf"'
 $(B)/tests/unit/test_unikernel: tests/unit/unikernel_cases.h $(B)/tests/unikernel/hostile.elf

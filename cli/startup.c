@@ -92,7 +92,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		snprintf(a->names, sizeof(a->names), "%s", arg);
 		if (strlen(arg) >= sizeof(a->names) || !names_are_known(arg))
 			argp_error(state, "-r: '%s' is not a list of runtimes; there are zygote, process, "
-				   "namespaces, runc, unikernel, linux", arg);
+				   "namespaces, runc, unikernel, warm, linux", arg);
 		return 0;
 	case 'p':
 		if (parse_count(arg, 1, STARTUP_MAX, &a->parallel, &why))
@@ -127,6 +127,7 @@ static const struct argp argp = {
 	       "  namespaces  the same in six namespaces of its own\n"
 	       "  runc        a container\n"
 	       "  unikernel   our library OS in QEMU\n"
+	       "  warm        the same, QEMU forked from one that has been loaded before\n"
 	       "  linux       a Linux kernel in QEMU, the program as its init\n\n"
 	       "Exit codes: 0 measured or skipped with the reason, 1 a runtime failed, 2 wrong usage, or "
 	       "none can run here.",

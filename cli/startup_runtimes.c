@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -375,6 +376,36 @@ static pid_t spawn_unikernel(struct startup_world *w, instance_id id)
 	_exit(127);
 }
 
+static int make_warm(struct startup_world *w)
+{
+	const struct sure_plane *p = w->d.priv;
+	int pair[2], preload = make_file("perhop-warm", warm_image, warm_image_bytes);
+	char ready;
+
+	if (preload < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+		return preload < 0 ? preload : -errno;
+	w->zygote = fork();
+	if (!w->zygote) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		fprintf(stderr, "perhop startup: %s\n", strerror(-qemu_exec_warm(p->unikernel, preload, pair[0])));
+		_exit(127);
+	}
+	close(preload);
+	close(pair[0]);
+	w->zygote_in = pair[1];
+	/* Ended before it said so: no byte. */
+	return w->zygote < 0 ? -EAGAIN : recv(pair[1], &ready, 1, 0) == 1 ? 0 : -ECHILD;
+}
+
+static pid_t spawn_from_warm(struct startup_world *w, instance_id id)
+{
+	const struct sure_plane *p = w->d.priv;
+
+	unikernel_write_page(p->unikernel, &w->d, id);
+	errno = -qemu_ask_warm(p->unikernel, w->zygote_in, id, w->n + 1);
+	return errno ? -1 : 0;
+}
+
 static bool have_linux(const struct startup_world *w, char *why, size_t why_bytes)
 {
 	if (!have_unikernel(w, why, why_bytes) || !have_function(w, why, why_bytes))
@@ -470,6 +501,8 @@ const struct startup_runtime startup_runtimes[] = {
 	  spawn_container, clear_containers },
 	{ "unikernel", "our library OS in QEMU", true, have_unikernel, NULL, spawn_unikernel,
 	  NULL },
+	{ "warm", "the same, QEMU forked from a warm one", true, have_unikernel, make_warm,
+	  spawn_from_warm, end_zygote },
 	{ "linux", "a Linux kernel in QEMU, the program as its init", true, have_linux,
 	  make_initramfs, spawn_linux, clear_linux },
 	{ .name = NULL },

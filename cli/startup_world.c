@@ -226,6 +226,8 @@ bool world_memory(const struct startup_world *w, instance_id id, struct startup_
 	*m = (struct startup_memory){ .guest = NAN };
 	if (w->zygote > 0)
 		pid = (pid_t)atomic_load(&w->d.board->line[id].pid);
+	if (!pid && w->zygote > 0)
+		pid = first_child(w->zygote);           /* a guest does not know it */
 	else if (w->container)
 		pid = first_child(pid);
 	snprintf(path, sizeof(path), "/proc/%d/smaps", pid);

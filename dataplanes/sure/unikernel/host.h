@@ -39,6 +39,15 @@ bool qemu_kvm_works(void);
 /* Turn this process into the virtual machine of instance `id` of `n`. Returns -errno only. */
 int qemu_exec(const struct unikernel *u, instance_id id, unsigned n);
 
+/*
+ * Turn this process into a QEMU that forks virtual machines on request: `preload` is a file with warm_image in it,
+ * `control` an end of a socket pair of packets, on which a byte says that it is ready. Returns -errno only.
+ */
+int qemu_exec_warm(const struct unikernel *u, int preload, int control);
+
+/* Have it fork that of instance `id` of `n`; `control`: the pair's other end. 0 or -errno. */
+int qemu_ask_warm(const struct unikernel *u, int control, instance_id id, unsigned n);
+
 /* A socket whose other end holds all that an ivshmem server would say to peer `id`. Or -errno. */
 int ivshmem_greeting(const struct unikernel *u, instance_id id, unsigned n);
 
@@ -49,6 +58,10 @@ extern const uint64_t unikernel_image_bytes;
 /* And linux/function.c, a static program; 0 bytes: it could not be built. */
 extern const unsigned char function_image[];
 extern const uint64_t function_image_bytes;
+
+/* And preload/warm.c, a shared object. */
+extern const unsigned char warm_image[];
+extern const uint64_t warm_image_bytes;
 
 /* Write what instance `id` must know into its page of the window. */
 void unikernel_write_page(const struct unikernel *u, const struct deployment *d, instance_id id);

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "dataplanes/sure/unikernel/host.h"
+#include "dataplanes/sure/unikernel/warm.h"
 
 enum { IVSHMEM_VERSION = 0, IVSHMEM_MEMORY = -1, ARGUMENTS_MAX = 48, TEXT_BYTES = 160 };
 
@@ -208,18 +209,16 @@ static void block_sigterm(void)
 	sigprocmask(SIG_BLOCK, &term, NULL);
 }
 
-int qemu_exec(const struct unikernel *u, instance_id id, unsigned n)
+/* Become QEMU, which will find its ivshmem server at descriptor `peers`. Returns -errno only. */
+static int become_qemu(const struct unikernel *u, int peers)
 {
 	char kernel[TEXT_BYTES], chardev[TEXT_BYTES], memory[TEXT_BYTES];
 	struct command_line c = {.n = 0};
-	int greeting = ivshmem_greeting(u, id, n);
 
-	if (greeting < 0)
-		return greeting;
 	if (fcntl(u->image_fd, F_SETFD, 0))
 		return -errno;
 	snprintf(kernel, sizeof(kernel), "/dev/fd/%d", u->image_fd);
-	snprintf(chardev, sizeof(chardev), "socket,id=peers,fd=%d", greeting);
+	snprintf(chardev, sizeof(chardev), "socket,id=peers,fd=%d", peers);
 	/*
 	 * Shared memory, not anonymous: QEMU would ask for huge pages, and clear 2 MiB for every
 	 * touch.
@@ -244,4 +243,36 @@ int qemu_exec(const struct unikernel *u, instance_id id, unsigned n)
 	block_sigterm();
 	execvp(c.at[0], c.at);
 	return -errno;
+}
+
+int qemu_exec(const struct unikernel *u, instance_id id, unsigned n)
+{
+	int greeting = ivshmem_greeting(u, id, n);
+
+	return greeting < 0 ? greeting : become_qemu(u, greeting);
+}
+
+/* ---- A warm one ------------------------------------------------------------------------------ */
+
+int qemu_exec_warm(const struct unikernel *u, int preload, int control)
+{
+	int nothing = open("/dev/null", O_RDWR);
+	char file[TEXT_BYTES];
+
+	snprintf(file, sizeof(file), "/dev/fd/%d", preload);
+	if (nothing < 0 || dup2(nothing, WARM_PEERS_FD) < 0 || dup2(control, WARM_CONTROL_FD) < 0 ||
+	    fcntl(preload, F_SETFD, 0) || setenv("LD_PRELOAD", file, 1))
+		return -errno;
+	return become_qemu(u, WARM_PEERS_FD);
+}
+
+int qemu_ask_warm(const struct unikernel *u, int control, instance_id id, unsigned n)
+{
+	int greeting = ivshmem_greeting(u, id, n), err;
+
+	if (greeting < 0)
+		return greeting;
+	err = say(control, id, greeting);
+	close(greeting);
+	return err;
 }
