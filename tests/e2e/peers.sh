@@ -1,0 +1,56 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Two hosts, each with a perhop of its own and one node of a deployment; here: two network namespaces and a veth.
+# shellcheck source=tests/e2e/lib.sh
+. tests/e2e/lib.sh
+
+hosts=()                        # pids that hold the namespaces
+for _ in 1 2; do
+	unshare -n sleep 600 2>"$scratch/err" &
+	hosts+=("$!")
+	started+=("$!")
+done
+# shellcheck disable=SC2317 # until_true calls it
+apart() { [[ $(readlink "/proc/${hosts[$1]}/ns/net") != $(readlink /proc/self/ns/net) ]]; }
+if ! until_true 5 apart 0 || ! until_true 5 apart 1; then
+	skip "two hosts" "no network namespaces: $(head -n 1 "$scratch/err")"
+	exit 0
+fi
+on() { local host=$1; shift; nsenter --net="/proc/${hosts[$host]}/ns/net" "$@"; }
+ip link add wire netns "${hosts[0]}" type veth peer name wire netns "${hosts[1]}"
+for host in 0 1; do
+	on $host ip link set lo up
+	on $host ip address add 10.79.0.$((host + 1))/24 dev wire
+	on $host ip link set wire up
+	printf '#!/bin/bash\nexec nsenter --net=/proc/%s/ns/net %q "$@"\n' "${hosts[$host]}" "$PERHOP" >"$scratch/perhop.$host"
+	chmod +x "$scratch/perhop.$host"
+done
+# shellcheck disable=SC2317 # until_true calls it
+answers() { [[ $(on 0 curl -s -o /dev/null -w '%{http_code}' --max-time 8 "$url/cart") == 200 ]]; }
+
+# two NAME A B: clients come in at host 0, which has node a.
+two() {
+	local name=$1 a=$2 b=$3 server_b
+	PERHOP=$scratch/perhop.1 serve -d "$b" -w boutique || { not_ok "$name" "$(cat "$serve_log")"; return; }
+	server_b=$server
+	PERHOP=$scratch/perhop.0 serve -d "$a" -w boutique || { not_ok "$name" "$(cat "$serve_log")"; return; }
+	check "$name: two perhops are one deployment" "see $serve_log" until_true 15 answers
+	on 0 ip link set wire down
+	on 0 curl -s --max-time 8 "$url/cart" >"$scratch/said"
+	check "$name: a cut wire is an error that says so" "$(head -c 200 "$scratch/said")" grep -q "other node" "$scratch/said"
+	on 0 ip link set wire up
+	check "$name: it goes on when the wire is back" "no answer" until_true 20 answers
+	stop_server
+	server=$server_b
+	stop_server
+}
+
+two "stack=kernel" sure,node=a,peer=10.79.0.2:7702 sure,node=b,peer=10.79.0.2:7702
+"$PERHOP" verify -w echo -d null -d sure,nodes=2,stack=zstack -n 1 >"$scratch/out" 2>&1
+reason=$(sed -n 's/.* skipped: //p' "$scratch/out")
+if [[ -n $reason ]]; then
+	skip "stack=zstack" "$reason"
+	exit 0
+fi
+zstack=sure,stack=zstack,peer=10.79.0.12:7702,iface=wire
+two "stack=zstack" "$zstack,node=a,address=10.79.0.11" "$zstack,node=b"
