@@ -258,6 +258,13 @@ static void a_trace_file_is_read_or_its_bad_line_named(void **state)
 	char why[256], line[400];
 
 	(void)state;
+	/* Four columns, as the dataset has them; two of its sensors, at the time it gives as an example. */
+	assert_int_equal(load("418 1154697071000 1154697072203 1\n421 1154697073000 1154697074101 0.5\n", &t, why,
+			      sizeof(why)), 0);
+	assert_int_equal(t.events[0].sensor, 418);
+	assert_int_equal(t.events[1].at_ms, 1203);
+	assert_int_equal(t.events[2].sensor, 421);
+	trace_free(&t);
 	assert_int_equal(load("7 1142000002000 1142000003000 1.0\n\n3\t1142000001000  1142000001500\r\n",
 			      &t, why, sizeof(why)), 0);
 	assert_int_equal(t.count, 4);

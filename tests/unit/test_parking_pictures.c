@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Snapshots, drawn and read; and pictures that somebody means to harm with. */
 #include <errno.h>
+#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -133,6 +136,90 @@ static void a_picture_without_a_plate_has_none(void **state)
 	}
 }
 
+/* ---- A directory of pictures ------------------------------------------------------------------- */
+
+/* Make `path` below `root`, its directories too, holding `text`. */
+static void put(const char *root, const char *path, const char *text)
+{
+	char at[512];
+	FILE *f;
+
+	snprintf(at, sizeof(at), "%s/%s", root, path);
+	for (char *slash = at + strlen(root) + 1; (slash = strchr(slash, '/')); *slash++ = '/') {
+		*slash = '\0';
+		assert_true(!mkdir(at, 0700) || errno == EEXIST);
+	}
+	f = fopen(at, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	(void)st;
+	(void)type;
+	(void)at;
+	return remove(path);
+}
+
+/* What images_open finds: the pictures' texts in their order, or its error. */
+static int found(const char *root, char *text, size_t room, char *why, size_t why_bytes)
+{
+	struct images *images;
+	int err = images_open(&images, root, why, why_bytes);
+	size_t n = 0;
+
+	for (uint64_t i = 0; !err && i < 8 && n < room; i++) {
+		ssize_t got = images_read(images, i, (unsigned char *)text + n, room - n - 1);
+
+		assert_true(got > 0);
+		n += (size_t)got;
+	}
+	text[n] = '\0';
+	images_close(images);
+	return err;
+}
+
+static void only_occupied_spots_of_a_dataset_are_posted(void **state)
+{
+	static const char *const bad[] = { "S_1.jpg\n", "S_1.jpg 2\n", "../../S_1.jpg 1\n", "/etc/S_1.jpg 1\n",
+					   "S_1.txt 1\n", " 1\n" };
+	char root[] = "/tmp/perhop-images-XXXXXX", text[64], why[512], line[700];
+
+	(void)state;
+	assert_non_null(mkdtemp(root));
+	assert_int_equal(found(root, text, sizeof(text), why, sizeof(why)), -ENOENT);
+	/* CNRPark's two classes; and what is no picture */
+	put(root, "A/busy/20150703_1055_42.jpg", "a");
+	put(root, "A/free/20150703_1055_43.jpg", "b");
+	put(root, "B/busy/20150703_1425_32.JPG", "c");
+	put(root, "B/busy/notes.txt", "d");
+	put(root, "B/busy/empty.jpg", "");
+	assert_int_equal(found(root, text, sizeof(text), why, sizeof(why)), 0);
+	assert_string_equal(text, "acacacac");
+	/* CNR-EXT's list decides, over what is there */
+	put(root, "PATCHES/SUNNY/2015-11-12/camera1/S_2015-11-12_07.09_C01_184.jpg", "e");
+	put(root, "PATCHES/SUNNY/2015-11-12/camera1/S_2015-11-12_07.09_C01_185.jpg", "f");
+	put(root, "PATCHES/RAINY/2016-01-09/camera9/R_2016-01-09_09.27_C09_12.jpg", "g");
+	put(root, "LABELS/all.txt", "SUNNY/2015-11-12/camera1/S_2015-11-12_07.09_C01_184.jpg 1\n"
+	    "SUNNY/2015-11-12/camera1/S_2015-11-12_07.09_C01_185.jpg 0\n\n"
+	    "SUNNY/2015-11-12/camera1/S_2015-11-12_07.09_C01_999.jpg 1\n"
+	    "PATCHES/RAINY/2016-01-09/camera9/R_2016-01-09_09.27_C09_12.jpg 1\r\n");
+	assert_int_equal(found(root, text, sizeof(text), why, sizeof(why)), 0);
+	assert_string_equal(text, "egegegeg");
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		put(root, "LABELS/all.txt", bad[i]);
+		assert_int_equal(found(root, text, sizeof(text), why, sizeof(why)), -EBADMSG);
+		assert_non_null(strstr(why, "line 1"));
+	}
+	memset(line, 'a', sizeof(line) - 1);
+	line[sizeof(line) - 1] = '\0';
+	put(root, "LABELS/all.txt", line);
+	assert_int_equal(found(root, text, sizeof(text), why, sizeof(why)), -EBADMSG);
+	assert_int_equal(nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -145,6 +232,7 @@ int main(void)
 			a_decompression_bomb_is_refused_before_it_is_decoded, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_picture_without_a_plate_has_none, setup,
 						teardown),
+		cmocka_unit_test(only_occupied_spots_of_a_dataset_are_posted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -130,7 +130,7 @@ static const struct option_spec options[] = {
 	{ "proto", "http|mqtt|mqtt5", "http", "what users speak: HTTP, MQTT 3.1.1 or MQTT 5" },
 	{ "qos", "0|1", "1", "of MQTT" },
 	{ "event", "binary|structured", "binary", "content mode of CloudEvents over HTTP" },
-	{ "trace", "TEXT", "", "file of the MERL dataset (SENSOR START_MS END_MS) to replay; else "
+	{ "trace", "TEXT", "", "file of the MERL dataset (SENSOR START_MS STOP_MS …) to replay; else "
 	  "one is drawn" },
 	{ "minutes", "1..1440", "60", "length of the trace that is drawn" },
 	{ "draw", "1..1000000", "1", "its seed" },

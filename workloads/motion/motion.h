@@ -69,8 +69,10 @@ struct trace {
 };
 
 /*
- * Read a file in the MERL dataset's text form, a line per activation: SENSOR START_MS END_MS, further
- * columns ignored. 0, or -errno with a sentence; a line that is not like that is an error, by number.
+ * Read a file in the MERL dataset's text form, a line per activation: SENSOR START STOP WEIGHT, between blanks;
+ * times are ms since 1970, what follows STOP is ignored. So SPRIGHT's authors read it too, in the load generator of
+ * their artifact (expt-2-motion-detection), which sends one request per START; here STOP is an event as well.
+ * 0, or -errno with a sentence; a line that is not like that is an error, by number.
  */
 int trace_load(struct trace *t, const char *path, char *why, size_t why_bytes);
 

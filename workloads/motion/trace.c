@@ -64,7 +64,7 @@ static void settle(struct trace *t)
 		t->events[i].at_ms -= first;
 }
 
-/* "SENSOR START END …": 1 for an activation, 0 for an empty line, or -EBADMSG. */
+/* "SENSOR START STOP …": 1 for an activation, 0 for an empty line, or -EBADMSG. */
 static int parse_line(const char *line, uint64_t number[3])
 {
 	char *end;
@@ -108,7 +108,7 @@ int trace_load(struct trace *t, const char *path, char *why, size_t why_bytes)
 	fclose(in);
 	if (r < 0)
 		snprintf(why, why_bytes, "%s, line %lu: %s", path, line, r == -EBADMSG ?
-			 "not SENSOR START_MS END_MS" : strerror(-r));
+			 "not SENSOR START_MS STOP_MS" : strerror(-r));
 	else if (!t->count) {
 		r = -ENODATA;
 		snprintf(why, why_bytes, "%s: no activation in it", path);

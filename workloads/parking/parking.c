@@ -41,7 +41,7 @@ static const struct function functions[PARKING_FUNCTIONS] = {
 
 static const struct option_spec options[] = {
 	{ "stay", "0..100", "70", "percent of cars that are still there at the next snapshot" },
-	{ "images", "TEXT", "", "directory of JPEGs to post (CNRPark+EXT); else they are drawn. "
+	{ "images", "TEXT", "", "directory of JPEGs to post (CNRPark+EXT: those with a car); else they are drawn. "
 	  "Pictures without a legible plate get one from their content" },
 	{ 0 },
 };

@@ -172,8 +172,9 @@ void accounts_stop(void *state);
 extern const struct user_model parking_users;
 
 /*
- * All *.jpg under `directory` (CNRPark+EXT: PATCHES/…), ordered by name, at most 200,000 of up to
- * SNAPSHOT_BYTES_MAX. 0, or -errno with a sentence. The pictures are read when they are sent.
+ * All *.jpg under `directory`, ordered by name, at most 200,000 of up to SNAPSHOT_BYTES_MAX; of CNRPark+EXT, as
+ * its archives are laid out, those of occupied spots. 0, or -errno with a sentence. The pictures are read when
+ * they are sent.
  */
 int images_open(struct images **out, const char *directory, char *why, size_t why_bytes);
 /* Picture `i` modulo their number into out[room]: its bytes, or -errno. */
