@@ -341,13 +341,14 @@ static int loop(struct proxy *p)
 		}
 		p->again_count -= more;
 		memmove(p->again, p->again + more, p->again_count * sizeof(*p->again));
-		if (p->c.activator)
-			activator_tell(p->c.activator, p->now, p->queued, p->active);
 		deadlines = true;
 		if (p->now >= p->next_sweep) {
 			deadlines = sweep(p);
 			p->next_sweep = p->now + (p->paused ? RETRY_TICK_MS : TICK_MS) * NS_PER_MS;
 		}
+		/* Last: whom the sweep gave up is not to be waited for, however long nothing else happens. */
+		if (p->c.activator)
+			activator_tell(p->c.activator, p->now, p->queued, p->active);
 	}
 }
 
