@@ -12,6 +12,7 @@ from experiment import read
 Rows = Sequence[Mapping[str, Any]]
 HERE = Path(__file__).resolve().parent
 POINTS = ("trace", "hour")
+BY = " Events come over HTTP as CloudEvents, or where the name says so over MQTT at QoS 1."
 
 
 def draw(records: Rows, out_dir: Path) -> list[tuple[str, str]]:
@@ -19,4 +20,4 @@ def draw(records: Rows, out_dir: Path) -> list[tuple[str, str]]:
     style.apply()
     conf = read(HERE)
     done = [timeline.draw(conf, records, out_dir, p, f"fig10-{p}") for p in POINTS]
-    return [d for d in done if d is not None]
+    return [(stem, caption + BY) for stem, caption in (d for d in done if d is not None)]
