@@ -452,6 +452,9 @@ int deploy_watch(struct deployment *d)
 		    (c->kind == COMPONENT_FUNCTION || c->kind == COMPONENT_GATEWAY)) {
 			d->restarts++;
 			ended = restart(d, c);
+		} else if (d->config.restart && d->scaling && c->kind == COMPONENT_SIDECAR) {
+			d->restarts++;
+			ended = scaling_lost(d->scaling, c->instance);
 		} else {
 			deploy_wake_gateway(d);
 		}

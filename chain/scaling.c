@@ -321,6 +321,19 @@ static void ended(struct scaling *s, instance_id id, uint64_t now)
 	enter(s, id, SLOT_OFF, now);
 }
 
+int scaling_lost(struct scaling *s, instance_id id)
+{
+	const uint64_t now = clock_now_ns();
+
+	atomic_store(&s->d->board->line[id].state, INSTANCE_DRAINING);
+	if (s->ops->admit)
+		s->ops->admit(s->d, id, false);
+	deploy_instance_end(s->d, id, SIGKILL);
+	s->slot[id].last_term = now;
+	enter(s, id, SLOT_ENDING, now);
+	return 0;
+}
+
 /* ---- Deciding ------------------------------------------------------------------------------------ */
 
 /* What has been asked of `f` since the last look. Returns how many requests wait for an instance. */

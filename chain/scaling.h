@@ -140,6 +140,12 @@ unsigned scaling_lines(const struct scaling_config *c, const struct application 
 int scaling_open(struct scaling **out, struct deployment *d);
 void scaling_close(struct scaling *s);
 
+/*
+ * A process of instance `id` has died that is not started again by itself (a sidecar): the others are ended, too,
+ * and a new instance starts when it is asked for. 0.
+ */
+int scaling_lost(struct scaling *s, instance_id id);
+
 /* Do what is due. 0, or -errno with d->why: a start has failed. */
 int scaling_watch(struct scaling *s);
 

@@ -59,6 +59,32 @@ else
 	not_ok "kernel:knative,scale=zero starts" "$(head -n 1 "$serve_log")"
 fi
 
+# kill -9 of a function, and of a sidecar, as soon as a cold start has made it: who waits gets an answer, the next is
+# served, and the pods go again.
+pid_of() { family "$1" | while IFS=: read -r pid _; do [[ $(cat "/proc/$pid/comm" 2>/dev/null) == "$2" ]] && echo "$pid"; done; }
+is_there() { victim=$(pid_of "$server" "$1"); [[ -n $victim ]]; }
+is_served() { [[ $(curl -s --max-time 10 -o /dev/null -w '%{http_code}' "$url") == 200 ]]; }
+if serve -d kernel:knative,scale=zero,time_scale=0.01,sidecar=queue-proxy -w echo; then
+	for name in f1 f1/sidecar; do
+		until_true 10 at_zero
+		curl -s --max-time 10 -o /dev/null -w '%{http_code}' "$url" >"$scratch/code" &
+		asker=$!
+		until_true 10 is_there "$name"
+		kill -9 "$victim"
+		wait "$asker"
+		check "scale=zero: who waits for a pod whose $name is killed gets an answer" "$(cat "$scratch/code")" \
+			grep -qE '^(200|50[234])$' "$scratch/code"
+		check "scale=zero: and is served after $name was killed" "$(tail -n 1 "$serve_log")" until_true 10 is_served
+	done
+	check "scale=zero: and the pods go again" "$(functions_up "$server") are" until_true 10 at_zero
+	check "scale=zero: nor does their namespace or sidecar stay" "more than four namespaces" until_true 5 four_namespaces
+	remember "$server" "$scratch/had"
+	stop_server
+	check "scale=zero: nothing is left after kills in cold starts" "see above" all_gone "$scratch/had" 10
+else
+	not_ok "kernel:knative,scale=zero starts" "$(head -n 1 "$serve_log")"
+fi
+
 # Bursts of 16, each after the pods have gone: 0, N, 0, N.
 "$PERHOP" run -d "kernel:knative,scale=zero,time_scale=0.01,max_scale=3,target=4" -w parking -c 16 -t 5 --warmup 0 \
 	--think 2000 --service sleep --service-scale 0.2 --json >"$scratch/record" 2>"$scratch/err"
