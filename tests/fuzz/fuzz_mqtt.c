@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * All that one MQTT client sends, into the gateway's ports with the adapter; the first byte says how the
- * chain answers and how the bytes are cut.
+ * All that one MQTT client sends, or two in turn, into the gateway's ports with the adapter; the first byte
+ * says how the chain answers, how the bytes are cut and whether there are two.
  */
 #include <errno.h>
 #include <sys/socket.h>
@@ -13,7 +13,7 @@
 #include "chain/gateway_session.h"
 #include "tests/fuzz/fuzz.h"
 
-enum { PENDING_MAX = 64 };
+enum { PENDING_MAX = 64, CLIENTS = 2 };
 
 static const struct adapter_ops ops = { .version = ADAPTER_VERSION, .name = "mqtt", .summary = "",
 					.parse = mqtt_parse, .format = mqtt_format };
@@ -92,41 +92,51 @@ static int connect_to(int listen_fd, struct ports *p, struct bench *b)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct bench b = { .how = size ? data[0] : 0 };
+	struct bench b = { .how = size ? data[0] & 0x7f : 0 };
 	const struct ports_host host = { .arg = &b, .app = &app, .leaves = 16, .retry_ns = NS_PER_SEC,
 					 .watch = on_watch, .find = on_find, .submit = on_submit };
-	const size_t step = 1 + (size ? data[0] / 5 : 0);
+	const size_t step = 1 + b.how / 5;
+	const unsigned clients = size && data[0] & 0x80 ? CLIENTS : 1;
 	const struct sockaddr_un at = { .sun_family = AF_UNIX };       /* the kernel chooses a name */
-	uint64_t now = NS_PER_SEC, conn;
+	uint64_t now = NS_PER_SEC, conn[CLIENTS];
+	unsigned turn = 0;
 	struct ports *p;
 	char why[256];
-	int listen_fd, fd;
+	int listen_fd, fd[CLIENTS];
 
 	listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	PROMISE(!bind(listen_fd, (const struct sockaddr *)&at, sizeof(sa_family_t)) && !listen(listen_fd, 4));
 	PROMISE(!ports_create(&p, &host));
 	ports_set_now(p, now);
 	PROMISE(!ports_add(p, &ops, NULL, listen_fd, why, sizeof(why)));
-	fd = connect_to(listen_fd, p, &b);
-	conn = b.data;
-	for (size_t i = 1; i < size; i += step) {
-		(void)!send(fd, data + i, size - i < step ? size - i : step, MSG_NOSIGNAL);
+	for (unsigned i = 0; i < clients; i++) {
+		const uint64_t listens = b.data;
+
+		fd[i] = connect_to(listen_fd, p, &b);
+		conn[i] = b.data;
+		b.data = listens;           /* for the next one */
+	}
+	for (size_t i = 1; i < size; i += step, turn = (turn + 1) % clients) {
+		(void)!send(fd[turn], data + i, size - i < step ? size - i : step, MSG_NOSIGNAL);
 		ports_set_now(p, now += 100 * NS_PER_MS);
-		ports_ready(p, conn, 1);
+		ports_ready(p, conn[turn], 1);
 		ports_turn(p);
 		if (i % 3)
 			answer_all(p, &b);
 		ports_turn(p);
-		drain(fd);
+		for (unsigned k = 0; k < clients; k++)
+			drain(fd[k]);
 	}
-	close(fd);
-	/* When the client has left and its events are through, nothing is held for it. */
+	/* When the clients have left and their events are through, nothing is held for them. */
 	b.how = 0;
-	for (int i = 0; i < 100; i++) {
-		ports_set_now(p, now += NS_PER_SEC);
-		ports_ready(p, conn, 1);
-		answer_all(p, &b);
-		ports_turn(p);
+	for (unsigned i = 0; i < clients; i++) {
+		close(fd[i]);
+		for (int k = 0; k < 100; k++) {
+			ports_set_now(p, now += NS_PER_SEC);
+			ports_ready(p, conn[i], 1);
+			answer_all(p, &b);
+			ports_turn(p);
+		}
 	}
 	PROMISE(!p->open);
 	ports_set_now(p, now += 2 * PORTS_SESSION_S * NS_PER_SEC);
