@@ -3,7 +3,8 @@
 # Events over MQTT into the motion chain: are 10,000 a second taken at QoS 1 without loss, how many at most, and
 # what does the same event cost over HTTP?
 #     tests/bench/mqtt.sh [PERHOP] [SPEC] [SECONDS] [ROUNDS]
-# A benchmark and not a test: it needs a quiet machine. Exit code 0 when every event that was sent was acknowledged. "missed" were never sent: all connections were busy.
+# A benchmark and not a test: it needs a quiet machine. Exit code 0 when every event that was sent was acknowledged. "missed"
+# were never sent: what was due when the measured time ended while all 64 clients waited, ten for each ms of a stall just then.
 set -u
 perhop=${1:-build/perhop} spec=${2:-skmsg} seconds=${3:-10} rounds=${4:-3}
 scratch=$(mktemp -d) || exit 2
