@@ -3,7 +3,8 @@
 
 A folder of paper-figs/ may hold
     plot.py      draw(records, out_dir) -> list of (file stem, caption); writes stem.pdf, .png, .svg
-    plot.gp      the same by gnuplot, for machines without matplotlib: gets data=points.dat and stem=
+    plot.gp      the lines of it by gnuplot, for machines without matplotlib; see paper-figs/lines.gp
+    curves.py    panels(records) -> the data of plot.gp, see lines.py; without it, see sweeps.py
     verdicts.py  judge(records, reference) -> list of Verdict; and, where the common tables do not fit,
                  tables(records) -> list of (heading, Table)
 All get only the records of their experiment.
@@ -21,9 +22,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Sequence
 
+import lines
 from experiment import Experiment
 from records import Record, select
-from sweeps import write_points
+from sweeps import panels
 from tables import Table
 from verdicts import Verdict, reference
 
@@ -59,20 +61,28 @@ def have_matplotlib() -> bool:
     return importlib.util.find_spec("matplotlib") is not None
 
 
+def write_lines(experiment: Experiment, records: Sequence[Record], out: Path) -> bool:
+    """Write the data of the folder's line plot into `out`. False: it has none."""
+    own = experiment.folder / "curves.py"
+    return lines.write(load_module(own).panels(records) if own.exists() else panels(experiment, records), out)
+
+
 def by_gnuplot(experiment: Experiment, records: Sequence[Record], out: Path) -> list[tuple[Path, str]]:
     """Run the folder's plot.gp. ValueError with a sentence when it cannot."""
     script = experiment.folder / "plot.gp"
     if shutil.which("gnuplot") is None:
         raise ValueError("gnuplot is not installed")
-    data, stem = out / "points.dat", out / f"{experiment.name}-gnuplot"
-    if not write_points(experiment, records, data):
+    stem = (out / f"{experiment.name}-gnuplot").resolve()
+    if not write_lines(experiment, records, out):
         return []
-    done = subprocess.run(["gnuplot", "-e", f"data='{data}'; stem='{stem}'", str(script)], capture_output=True,
-                          text=True, timeout=60, check=False)
+    where = "; ".join(f"{name}='{str(path).replace(chr(39), chr(39) * 2)}'" for name, path in
+                      (("dir", out.resolve()), ("stem", stem)))
+    done = subprocess.run(["gnuplot", "-e", where, script.name], capture_output=True, cwd=script.parent, text=True,
+                          timeout=60, check=False)
     if done.returncode:
         raise ValueError((done.stderr.strip().splitlines() or ["gnuplot failed"])[-1])
     caption = re.search(r"^#: (.*)$", script.read_text(encoding="utf-8"), re.M)
-    return [(stem.with_name(stem.name + ".svg"), caption[1] if caption else experiment.title)]
+    return [(out / f"{stem.name}.svg", caption[1] if caption else experiment.title)]
 
 
 def draw(experiment: Experiment, records: Sequence[Record], out: Path, gnuplot: bool = False) -> Drawn:
@@ -94,7 +104,8 @@ def draw(experiment: Experiment, records: Sequence[Record], out: Path, gnuplot: 
             drawn.figures = by_gnuplot(experiment, mine, out)
         elif plot.exists():
             out.mkdir(parents=True, exist_ok=True)
-            write_points(experiment, mine, out / "points.dat")
+            if (experiment.folder / "plot.gp").exists():
+                write_lines(experiment, mine, out)
             for stem, caption in load_module(plot).draw(mine, out):
                 drawn.figures.append((out / f"{stem}.svg", caption))
     except Exception as error:          # a figure's own fault must not cost the others

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from itertools import combinations
-from pathlib import Path
 from typing import Any, Sequence
 
 import records as rec
 from experiment import Experiment
-from stats import crossovers, dig, summarise
+from lines import Panel, curve
+from stats import crossovers, dig
 from verdicts import number
 
 # key of a record, name of the metric
@@ -63,26 +63,12 @@ def _sentence(experiment: Experiment, first: str, second: str, name: str, crossi
             f"connections on ({interval}).")
 
 
-def write_points(experiment: Experiment, records: Sequence[rec.Record], path: Path) -> bool:
-    """The series as a table for gnuplot: a block per system, headed by its name. False: there is none.
-
-    Columns: connections, n, then mean, low, high of RPS, p50, p99 (ms) and CCR (us); without an
-    interval, low and high are the mean; ? is unmeasured.
-    """
+def panels(experiment: Experiment, records: Sequence[rec.Record]) -> list[Panel]:
+    """Throughput and CPU per request over connections, as line plots. []: there is no such series."""
     swept = sweep(records)
-    blocks = []
-    for system in (s for s in experiment.systems if s in swept):
-        lines = [f'"{experiment.system_name(system)}"']
-        for connections, rows in swept[system].items():
-            cells = [str(connections), str(len(rows))]
-            for key, factor in (("rps", 1.0), ("response_us.p50", 1e-3), ("response_us.p99", 1e-3), ("ccr_us", 1.0)):
-                e = summarise(rows, key)
-                cells += ["?"] * 3 if e is None else [
-                    f"{(e.value if end is None else end) * factor:.6g}" for end in (e.value, e.low, e.high)]
-            lines.append(" ".join(cells))
-        blocks.append("\n".join(lines))
-    if blocks:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("# connections n rps low high p50_ms low high p99_ms low high ccr_us low high\n"
-                        + "\n\n\n".join(blocks) + "\n", encoding="utf-8")
-    return bool(blocks)
+    found = []
+    for title, key in (("requests/s", "rps"), ("p99 response time, µs", "response_us.p99"), ("CPU per request, µs", "ccr_us")):
+        curves = {experiment.system_name(s): curve({c: [dig(r, key) for r in rows] for c, rows in swept[s].items()})
+                  for s in experiment.systems if s in swept}
+        found.append(Panel(title, "connections (closed loop, no think time)", curves))
+    return found

@@ -10,24 +10,22 @@ import matplotlib.pyplot as plt
 
 import style
 from experiment import Experiment, read
-from records import select
-from stats import dig, median_interval
+from stats import median_interval
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
 from floors import bare  # noqa: E402
+from hops import PLACES, price, sizes  # noqa: E402
 
 Rows = Sequence[Mapping[str, Any]]
-HERE = Path(__file__).resolve().parent
-HOPS = 4                # the longer chain has so many more than the shorter one
 APART = 1.3             # two floors as ratio, for their names to be readable one above the other
-PLACES = {"same": "same-core", "cross": "cross-core"}
 
 
 def draw(records: Rows, out_dir: Path) -> list[tuple[str, str]]:
     """Draw latency and CPU per hop, a panel per placement. Returns (file stem, caption)."""
     style.apply()
     conf = read(HERE)
-    places = [p for p in PLACES if _sizes(conf, records, p)]
+    places = [p for p in PLACES if sizes(conf, records, p)]
     if not places:
         return []
     fig, grid = plt.subplots(2, len(places), figsize=(style.TEXT, 3.6), sharey="row", squeeze=False)
@@ -45,9 +43,9 @@ def draw(records: Rows, out_dir: Path) -> list[tuple[str, str]]:
                             annotation_clip=False)
             ax.set_yscale("log")
             ax.set_xscale("log", base=2)
-            sizes = _sizes(conf, records, place)
-            ax.set_xlim(sizes[0] / 2, sizes[-1] * 2)
-            ax.set_xticks(sizes, [style.short(s) for s in sizes])
+            ticks = sizes(conf, records, place)
+            ax.set_xlim(ticks[0] / 2, ticks[-1] * 2)
+            ax.set_xticks(ticks, [style.short(s) for s in ticks])
             ax.xaxis.set_tick_params(which="minor", length=0)
             ax.set_title(f"{label} per hop, {PLACES[place]}")
             if row:
@@ -71,18 +69,13 @@ def _labels(floors: Mapping[str, float]) -> list[tuple[str, float]]:
     return lines
 
 
-def _sizes(conf: Experiment, records: Rows, place: str) -> list[int]:
-    return sorted({int(p.split("-")[1]) for p in conf.points
-                   if p.startswith(f"{place}-") and select(records, point=p)})
-
-
 def _panel(ax: Any, conf: Experiment, records: Rows, place: str, key: str) -> dict[str, Any]:
     lines: dict[str, Any] = {}
     for system in conf.systems:
         colour, dash, marker = style.look(system)
         xs, ys, low, high = [], [], [], []
-        for size in _sizes(conf, records, place):
-            values = _hop(records, system, f"{place}-{size}", key)
+        for size in sizes(conf, records, place):
+            values = price(records, system, f"{place}-{size}", key)
             if not values:
                 continue
             e = median_interval(values)
@@ -97,14 +90,3 @@ def _panel(ax: Any, conf: Experiment, records: Rows, place: str, key: str) -> di
                 xs, ys, yerr=[low, high] if any(low) or any(high) else None, color=colour, linestyle=dash,
                 marker=marker, capsize=1.5, elinewidth=0.6, linewidth=1.0, markersize=3)
     return lines
-
-
-def _hop(records: Rows, system: str, point: str, key: str) -> list[float]:
-    """Price of a hop, one value per repetition that has both chains."""
-    short = {r["rep"]: dig(r, key) for r in select(records, system=system, point=f"{point}-short")}
-    out = []
-    for r in select(records, system=system, point=f"{point}-long"):
-        a, b = short.get(r["rep"]), dig(r, key)
-        if a is not None and b is not None:
-            out.append((b - a) / HOPS)
-    return out

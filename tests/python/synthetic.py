@@ -7,6 +7,7 @@ perhop outside tests/ imports this module.
 from __future__ import annotations
 
 import random
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -140,4 +141,34 @@ def experiment_records(reps: int = 5, points: tuple[str, ...] = ("c1", "c8", "c3
     out = [record(system, point, rep, seed=seed, **{**load[point], **more})
            for system in SYSTEMS for point in points for rep in range(min(reps, 2) if point == "users" else reps)]
     random.Random(seed).shuffle(out)
+    return out
+
+
+def surface(reps: int = 3) -> dict[str, Any]:
+    """What `perhop surface` prints."""
+    return {"kind": "surface", "cells": [
+        {"spec": f"{dataplane},wait={wait}", "dataplane": dataplane, "wait": wait, "placement": placement,
+         "payload_bytes": 256, "in_flight": n, "rate": None, "rps": [2e4 * n ** 0.5 + i for i in range(reps)],
+         "ccr_us": [20.0 / n ** 0.5 + i / 9 for i in range(reps)], "failed": 0, "skipped": None}
+        for dataplane in ("futex", "skmsg") for wait in ("block", "adaptive") for placement in ("same-core", "cross-core")
+        for n in (1, 32)]}
+
+
+def records_of(experiment: Any, reps: int = 2) -> list[dict[str, Any]]:
+    """Records of all cells of an experiment's quick profile: longer chains and more bytes take longer."""
+    out = []
+    for cell in experiment.cells("quick"):
+        if cell.rep >= reps:
+            continue
+        system = cell.system if cell.system in SYSTEMS else "skmsg"
+        row = record(system, cell.point, cell.rep, int(cell.settings["users"]), experiment=cell.experiment, samples=50)
+        longer = 1 + 0.2 * sum(int(n) for n in re.findall(r"length=(\d+)", cell.workload))
+        row["latency_us"] = {k: v * longer for k, v in row["latency_us"].items()}
+        row["ccr_us"] *= longer
+        row.update(label=cell.label, run_id=f"synthetic-{cell.label}")
+        if cell.command:
+            row = {k: row[k] for k in ("schema_version", "run_id", "label", "time", "rep", "seed", "valid",
+                                       "invalid_reasons", "skipped", "marks", "host")}
+            row.update(kind="output", output=[surface()], command=list(cell.command))
+        out.append(row)
     return out

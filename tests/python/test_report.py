@@ -128,7 +128,26 @@ class Figures(Temporary):
         for suffix in (".svg", ".pdf", ".png"):
             self.assertGreater(svg.with_suffix(suffix).stat().st_size, 1000)
         self.assertIn("SK_MSG", svg.read_text())
-        self.assertEqual((self.base / "points.dat").read_text().count('"'), 8, "a block for each of four systems")
+        self.assertEqual((self.base / "points.dat").read_text().count('"'), 24, "three panels, a block for each of four systems")
+
+    @unittest.skipUnless(shutil.which("gnuplot"), "no gnuplot here")
+    def test_every_line_plot_has_a_gnuplot_variant_that_draws(self) -> None:
+        scripts = sorted(FIGURES.glob("*/plot.gp"))
+        self.assertGreaterEqual(len(scripts), 9)
+        for script in scripts:
+            with self.subTest(script.parent.name):
+                experiment = read(script.parent)
+                out = self.base / "it's here" / experiment.name
+                rows = synthetic.records_of(experiment)
+                drawn = draw(experiment, rows, out, gnuplot=True)
+                self.assertEqual(drawn.problems, [])
+                (svg, caption), = drawn.figures
+                self.assertIn("Drawn by gnuplot", caption)
+                curves = (out / "points.dat").read_text().count('\n"')
+                self.assertGreaterEqual(curves, 2)
+                self.assertGreaterEqual(svg.read_text().count("<title>"), curves)
+                for suffix in (".pdf", ".png"):
+                    self.assertGreater(svg.with_suffix(suffix).stat().st_size, 1000)
 
 
 class Verdicts(Temporary):
