@@ -16,7 +16,7 @@ import records as rec
 from figures import Drawn
 from ledger import Entry, ledger
 from markup import to_markdown
-from runner import LATE, write_whole
+from runner import LATE, REPORT, write_whole
 from stats import remarks
 from sweeps import crossing_sentences
 from tables import Table, output_table, point_table
@@ -65,8 +65,8 @@ class Report:
             write_whole(self.folder / name, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
         write_whole(self.folder / "report.md", markdown(self))
         write_whole(self.folder / "tables.tex", latex(self))
-        write_whole(self.folder / "report.html", page(self))
-        return self.folder / "report.html"
+        write_whole(self.folder / REPORT, page(self))
+        return self.folder / REPORT
 
 
 def claim_json(v: Verdict) -> dict[str, Any]:

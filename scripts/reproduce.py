@@ -24,7 +24,7 @@ from experiment import BUDGETS, PROFILES, ConfError, Experiment, Plan, make_plan
 from figures import Drawn, draw
 from progress import Bar, duration
 from report import FINDINGS, Report
-from runner import Progress, Runner, Stopped, availability, digest, open_folder
+from runner import Progress, Runner, Stopped, availability, claim, digest, open_folder
 
 DISK_MIN = 64 << 20         # bytes: records of a quick run and its figures are below 20 MB
 
@@ -99,6 +99,7 @@ def execute(args: argparse.Namespace, experiments: list[Experiment], problems: l
         announce(plan, Runner(plan, Path(args.runs) / "…", program, lambda p: None, unavailable), set(), experiments)
         return 0
     folder, resumed = open_folder(Path(args.runs), plan, args.resume)
+    claim(folder)
     free = shutil.disk_usage(folder).free
     if free < DISK_MIN:
         raise Stopped(f"{free >> 20} MB are free at {folder}; at least {DISK_MIN >> 20} MB are needed. Nothing was run")

@@ -7,6 +7,8 @@ with the cells that have no record yet. What cannot run gets a record that says 
 """
 from __future__ import annotations
 
+import ctypes
+import fcntl
 import hashlib
 import json
 import os
@@ -23,10 +25,12 @@ from typing import Any, Callable, Mapping, Sequence
 import records as rec
 from experiment import OVERHEAD_S, Cell, Plan, groups_of, rank
 
+REPORT = "report.html"      # the last file to be written: a folder without it is unfinished
 LATE = "dropped while running: the"     # how the reason of such a record begins
 TELLING = 12                # cells that must have run before their times are believed rather than the plan
 GRACE_S = 60.0              # beyond its load time, before a cell is given up
 STOP_S = 10.0               # between SIGTERM and SIGKILL
+PR_SET_PDEATHSIG = 1        # <sys/prctl.h>
 STEAL_LIMIT = 1.0           # percent of all CPU time
 BUSY_LIMIT = 15.0           # percent of one core, just before a run
 LOOK_S = 0.2                # how long a look at the machine takes
@@ -174,7 +178,7 @@ class Runner:
         with open(self.folder / "runner.log", "ab") as log:
             try:
                 child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                         stderr=log, start_new_session=True)
+                                         stderr=log, start_new_session=True, preexec_fn=end_with(os.getpid()))
             except OSError as error:
                 raise Stopped(f"cannot start {self.program}: {error.strerror}") from error
             try:
@@ -200,6 +204,18 @@ class Runner:
     def _log(self, line: str) -> None:
         with open(self.folder / "runner.log", "a", encoding="utf-8") as log:
             log.write(line + "\n")
+
+
+def end_with(parent: int) -> Callable[[], None]:
+    """What a child of `parent` is to call before it becomes perhop: when the runner is killed, the run ends in good
+    order instead of going on beside the next one."""
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+
+    def ask() -> None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:      # it was killed before we asked
+            os._exit(1)
+    return ask
 
 
 def kind_of(cell: Cell) -> str:
@@ -379,7 +395,7 @@ def digest(path: Path) -> str:
 
 
 def unfinished(runs: Path, plan_hash: str) -> Path | None:
-    """The newest folder of `runs` with this plan and cells left to do."""
+    """The newest folder of `runs` with this plan and cells left to do, or the report."""
     for folder in sorted(runs.glob("*/"), reverse=True):
         try:
             plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
@@ -390,7 +406,7 @@ def unfinished(runs: Path, plan_hash: str) -> Path | None:
             continue
         path = folder / "records.jsonl"
         there = {r["label"] for r in rec.load(path).records} if path.exists() else set()
-        if labels - there:
+        if labels - there or not (folder / REPORT).exists():
             return folder
     return None
 
@@ -425,6 +441,18 @@ def open_folder(runs: Path, plan: Plan, resume: str | None) -> tuple[Path, bool]
         write_whole(folder / "plan.json", json.dumps(plan.as_json(), indent=1) + "\n")
         return folder, False
     raise Stopped(f"cannot make a folder in {runs}")
+
+
+def claim(folder: Path) -> int:
+    """Keep all others from running in this folder until the process ends: a file descriptor. Stopped when another
+    one is at it, such as the runner of a `make` that was killed."""
+    fd = os.open(folder / "plan.json", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(fd)
+        raise Stopped(f"another `make reproduce` is running in {folder}: wait for it, or end it") from error
+    return fd
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -39,6 +39,58 @@ check "on one CPU it runs and says what that means" "exit code $?: $(tail -3 "$s
 	grep -q "^note: one CPU" "$scratch/out"
 check "on one CPU there is a report" "$(tail -1 "$scratch/out")" grep -q '^report: ' "$scratch/out"
 
+# Interrupted at random points (runner or perhop, by kill -9 or Ctrl-C) and started again: it completes, has every
+# record once, and nothing stays behind. RANDOM is seeded: a failure can be looked at again.
+sed 's/^reps = 2/reps = 5/; s/^duration_s = .*/duration_s = 0.3/' "$scratch/figs/small/experiment.conf" >"$scratch/longer"
+mkdir -p "$scratch/figs2/small" "$scratch/stopped" && mv "$scratch/longer" "$scratch/figs2/small/experiment.conf"
+begin() {
+	# A background job of a script ignores SIGINT; Python would then ignore it, too.
+	env --default-signal=INT /usr/bin/python3 scripts/reproduce.py --profile smoke --figures "$scratch/figs2" \
+		--runs "$scratch/stopped" --program "$PERHOP" >"$scratch/out" 2>&1 &
+	run=$!
+	started+=("$run")
+}
+perhop_runs() { pgrep -P "$run" -x perhop >"$scratch/perhop" || [[ -z $(process_id "$run") ]]; }
+RANDOM=8
+left=0
+for how in KILL:runner INT:runner KILL:perhop KILL:runner; do
+	begin
+	until_true 60 perhop_runs
+	sleep "0.$((RANDOM % 9))"
+	until_true 60 perhop_runs
+	remember "$run" "$scratch/had"
+	victim=$run
+	[[ $how == *perhop ]] && victim=$(head -n 1 "$scratch/perhop")
+	kill "-${how%:*}" "$victim" 2>/dev/null
+	if [[ $how == *perhop ]]; then
+		sleep "0.$((RANDOM % 9))"
+		kill -INT "$run" 2>/dev/null
+	fi
+	wait "$run" 2>/dev/null
+	all_gone "$scratch/had" 30 || left=$((left + 1))
+done
+check "a run that is killed leaves no process, namespace or eBPF object" "$left of 4 did" test "$left" = 0
+begin
+until_true 60 perhop_runs
+/usr/bin/python3 scripts/reproduce.py --profile smoke --figures "$scratch/figs2" --runs "$scratch/stopped" \
+	--program "$PERHOP" >"$scratch/second" 2>&1
+check "a second one beside it is refused" "exit code $?: $(tail -1 "$scratch/second")" \
+	grep -q "another .* is running in" "$scratch/second"
+wait "$run"
+check "after all interruptions it completes" "exit code $?: $(tail -3 "$scratch/out")" grep -q '^report: ' "$scratch/out"
+PYTHONPATH=scripts /usr/bin/python3 - "$scratch/stopped" <<'PYTHON'
+import json, sys
+from pathlib import Path
+import records as rec
+folders = list(Path(sys.argv[1]).iterdir())
+planned = sorted(c["label"] for c in json.loads((folders[0] / "plan.json").read_text())["cells"])
+loaded = rec.load(folders[0] / "records.jsonl")
+found = sorted(r["label"] for r in loaded.records)
+fine = len(folders) == 1 and found == planned and not loaded.problems
+print("ok - after all interruptions every record is there once" if fine else
+      f"not ok - after all interruptions every record is there once # {len(folders)} folders, {found}, {loaded.problems}")
+PYTHON
+
 if ((EUID != 0)); then
 	skip "without privileges the rest is done" "not root: this is what all tests do here"
 elif ! setpriv --reuid=65534 --regid=65534 --clear-groups test -x "$PERHOP" -a -r scripts/reproduce.py; then
