@@ -658,7 +658,8 @@ int runtime_open(struct runtime **out, struct deployment *d, instance_id self,
 	r->wait_size = d->config.pool_buffers;
 	r->timers = reserve(d, self, r->concurrency + 1, sizeof(*r->timers));
 	r->waiting = reserve(d, self, r->wait_size, sizeof(struct message *));
-	signal(SIGTERM, on_term);
+	/* Not signal(): it restarts what blocks, and we would not end before we are killed. */
+	sigaction(SIGTERM, &(struct sigaction){ .sa_handler = on_term }, NULL);
 	prctl(PR_SET_TIMERSLACK, 1);            /* service times are sub-millisecond */
 	err = -ENOMEM;
 	if (!r->timers || !r->waiting)
