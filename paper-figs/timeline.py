@@ -95,8 +95,8 @@ def _pods(ax: Any, run: Mapping[str, Any]) -> None:
     ax.fill_between(t, there, step="post", color=GREY, alpha=0.35, linewidth=0)
     ax.fill_between(t, ready, step="post", color=style.GREEN, alpha=0.7, linewidth=0)
     for cause, (marker, colour) in CAUSES.items():
-        at = [c["at_s"] for c in scaling["cold_starts"] if c["cause"] == cause]
-        ax.plot(at, [0.3] * len(at), marker, color=colour, markersize=3, clip_on=False)
+        at = [c["at_s"] for c in scaling["cold_starts"] if c["cause"] == cause and 0 <= c["at_s"] <= ax.get_xlim()[1]]
+        ax.plot(at, [0.3] * len(at), marker, color=colour, markersize=3)
 
 
 def _latency(ax: Any, run: Mapping[str, Any], colour: str) -> list[float]:

@@ -59,7 +59,7 @@ def _bar(ax: Axes, x: float, values: Sequence[float], colour: str) -> None:
     ax.bar(x, e.value, 0.7, color=colour)
     top = e.value
     if e.low is not None and e.high is not None:
-        ax.plot([x, x], [max(0.0, e.low), e.high], color="black", linewidth=0.6)
+        ax.plot([x, x], [max(0.0, e.low), e.high], color=style.INK, linewidth=0.6)
         top = max(top, e.high)
     ax.text(x, top, style.short(float(f"{e.value:.3g}")), ha="center", va="bottom", fontsize=5.5)
 

@@ -2,6 +2,7 @@
 """Figs 12 and 13 of SPRIGHT on this machine: throughput and latency with and without redirection, CPU by layer."""
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import Any, Mapping, Sequence
@@ -13,7 +14,7 @@ import style
 from experiment import Experiment, read
 from records import select
 from stats import dig, mean_interval
-from verdicts import published, reference
+from verdicts import number, published, reference
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
@@ -67,21 +68,29 @@ def _curves(ax: Axes, conf: Experiment, records: Rows, key: str) -> None:
             ax.plot(xs, ys, color=colour, linestyle=dash, label=conf.system_name(system))
     users = [float(conf.points[p]["users"]) for p in CURVES if select(records, point=p)]
     if users:
-        style.log_axis(ax.xaxis, min(users), max(users))
+        ax.set_xscale("log")
         ax.set_xlim(min(users) / 1.3, max(users) * 1.3)
+        ax.set_xticks(users, [f"{u:g}" for u in users])
+        ax.xaxis.set_tick_params(which="minor", length=0, labelbottom=False)
     ax.set_xlabel("connections, kept alive")
-    ax.set_ylim(bottom=0)
+    _from_zero(ax)
+
+
+def _from_zero(ax: Axes) -> None:
+    """A linear y axis from 0, with room for what is highest."""
+    top = float(ax.dataLim.y1)
+    ax.set_ylim(0, top * 1.08 if math.isfinite(top) and top > 0 else 1)
     style.axis_numbers(ax.yaxis)
 
 
 def _fig12(conf: Experiment, records: Rows, out_dir: Path) -> tuple[str, str]:
     style.apply()
-    fig, axes = plt.subplots(1, 4, figsize=(style.TEXT, 2.1))
+    systems = [s for s in conf.systems if select(records, system=s, point="new32")]
+    fig, axes = plt.subplots(1, 4 if systems else 2, figsize=(style.TEXT, 2.1))
     for ax, (title, key) in zip(axes, (("requests/s", "rps"), ("mean latency, µs", "latency_us.mean"))):
         _curves(ax, conf, records, key)
         ax.set_title(title)
     handles, names = axes[0].get_legend_handles_labels()
-    systems = [s for s in conf.systems if select(records, system=s, point="new32")]
     for ax, (title, key) in zip(axes[2:], (("requests/s", "rps"), ("mean latency, µs", "latency_us.mean"))):
         for x, system in enumerate(systems):
             values = [v for v in (dig(r, key) for r in select(records, system=system, point="new32")) if v is not None]
@@ -91,8 +100,7 @@ def _fig12(conf: Experiment, records: Rows, out_dir: Path) -> tuple[str, str]:
         ax.set_xlim(-0.6, len(systems) - 0.4)
         ax.set_xticks([])
         ax.set_xlabel("32 users, new connections")
-        ax.set_ylim(bottom=0)
-        style.axis_numbers(ax.yaxis)
+        _from_zero(ax)
     style.legend_above(fig, handles, names, fontsize=5.8, ncol=5)
     style.save(fig, out_dir, "fig12-xdp")
     return ("fig12-xdp", "Client node → node → gateway's pod → two functions on SK_MSG, 256 bytes, no think time: the "
@@ -112,7 +120,7 @@ def _bars(ax: Axes, conf: Experiment, records: Rows, point: str) -> None:
         e = mean_interval([v for v in map(in_layers, sampled) if v is not None])
         if e.low is not None and e.high is not None:
             ax.plot([x, x], [e.low, e.high], color=style.INK, linewidth=0.8)
-        ax.text(x, max(base, e.high or 0), f"{base:.3g}", ha="center", va="bottom", fontsize=6 if len(systems) < 7 else 4.6)
+        ax.text(x, max(base, e.high or 0), number(base), ha="center", va="bottom", fontsize=6 if len(systems) < 7 else 4.6)
     _name(ax, conf, systems)
     ax.grid(False, axis="x")
     ax.margins(y=0.12)
@@ -129,7 +137,7 @@ def _node(ax: Axes, conf: Experiment, records: Rows) -> None:
         ax.plot([x - 0.35, x + 0.35], [PUBLISHED["xdp" in system or system == "tc"]] * 2, color=style.INK,
                 linestyle=(0, (1.2, 1.2)), linewidth=0.8)
     _name(ax, conf, systems)
-    ax.set_ylim(bottom=0)
+    _from_zero(ax)
     ax.grid(False, axis="x")
     ax.set_title("node's networking, kcycles\n● kept alive  ◆ new  ┄ published")
 
@@ -145,12 +153,15 @@ def _name(ax: Axes, conf: Experiment, systems: Sequence[str]) -> None:
 
 def _fig13(conf: Experiment, records: Rows, out_dir: Path) -> tuple[str, str]:
     style.apply()
-    fig, axes = plt.subplots(1, 3, figsize=(style.TEXT, 2.6))
-    for ax, (point, title) in zip(axes, (("stacks32", "µs of CPU per request,\nconnections kept alive"),
-                                         ("stacks-new32", "µs of CPU per request,\na connection per request"))):
+    bars = [(point, title) for point, title in (("stacks32", "µs of CPU per request,\nconnections kept alive"),
+                                                ("stacks-new32", "µs of CPU per request,\na connection per request"))
+            if any(runs(records, s, point) for s in conf.systems)]
+    fig, axes = plt.subplots(1, len(bars) + 1, figsize=(style.TEXT, 2.6), squeeze=False)
+    axes = axes[0]
+    for ax, (point, title) in zip(axes, bars):
         _bars(ax, conf, records, point)
         ax.set_title(title)
-    _node(axes[2], conf, records)
+    _node(axes[-1], conf, records)
     handles, names = max((ax.get_legend_handles_labels() for ax in axes), key=lambda found: len(found[0]))
     style.legend_above(fig, handles, names, fontsize=5.8)
     style.save(fig, out_dir, "fig13-layers")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Mapping, Sequence
 
 import matplotlib.pyplot as plt
+import numpy as np
 
 import style
 from experiment import Experiment, read
@@ -41,7 +42,6 @@ def draw(records: Rows, out_dir: Path) -> list[tuple[str, str]]:
                 ax.annotate(name, (1, value), xycoords=("axes fraction", "data"), xytext=(2, 0),
                             textcoords="offset points", fontsize=5, color=style.QUIET, va="center",
                             annotation_clip=False)
-            ax.set_yscale("log")
             ax.set_xscale("log", base=2)
             ticks = sizes(conf, records, place)
             ax.set_xlim(ticks[0] / 2, ticks[-1] * 2)
@@ -50,6 +50,10 @@ def draw(records: Rows, out_dir: Path) -> list[tuple[str, str]]:
             ax.set_title(f"{label} per hop, {PLACES[place]}")
             if row:
                 ax.set_xlabel("payload, bytes")
+    for axes in grid:       # they share their y axis
+        drawn = [y for ax in axes for line in ax.get_lines() for y in np.asarray(line.get_ydata(), dtype=float) if y > 0]
+        if drawn:
+            style.log_axis(axes[0].yaxis, min(drawn) * 0.8, max(drawn) * 1.25)
     style.legend_above(fig, list(handles.values()), list(handles), fontsize=5.6)
     style.save(fig, out_dir, "hop-floors")
     return [("hop-floors",

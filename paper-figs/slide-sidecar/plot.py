@@ -46,8 +46,8 @@ def draw(records: Rows, out_dir: Path) -> list[tuple[str, str]]:
                        label=conf.system_name(system) if j == 0 else None)
                 ax.text(x, max(e.value, 0), f"{e.value:.3g}", ha="center", va="bottom", fontsize=4.5)
                 if e.low is not None and e.high is not None:
-                    ax.plot([x, x], [e.low, e.high], color="black", linewidth=0.6)
-        ax.axhline(0, color="black", linewidth=0.4)
+                    ax.plot([x, x], [e.low, e.high], color=style.INK, linewidth=0.6)
+        ax.axhline(0, color=style.INK, linewidth=0.4)
         ax.set_title(label)
         ax.set_xticks(range(len(points)), [str(conf.points[p].get("title", p)) for p in points])
     handles, names = axes[2].get_legend_handles_labels()

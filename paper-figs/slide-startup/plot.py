@@ -56,11 +56,17 @@ def _times(ax: Any, conf: Any, records: Rows, systems: Sequence[str]) -> None:
                     label=str(conf.points[point].get("title", point)) if y == 0 else None)
             ax.text(e.value * 1.08, at, f"{e.value:.3g}", va="center", fontsize=5)
             if e.low is not None and e.high is not None:
-                ax.plot([e.low, e.high], [at, at], color="black", linewidth=0.7)
-    ax.set_xscale("log")
-    ax.set_xlim(right=ax.get_xlim()[1] * 3)
+                ax.plot([e.low, e.high], [at, at], color=style.INK, linewidth=0.7)
+    _log(ax)
     ax.set_title("spawn to answer, ms")
     ax.legend(loc="upper left", bbox_to_anchor=(0, -0.12), ncol=2, fontsize=5.5, borderaxespad=0)
+
+
+def _log(ax: Any) -> None:
+    """A logarithmic x axis with room for the numbers at the bars' ends."""
+    widths = [bar.get_width() for bar in ax.patches if bar.get_width() > 2e-3]
+    if widths:
+        style.log_axis(ax.xaxis, min(widths) * 0.5, max(widths) * 3)
 
 
 def _mean(rows: Sequence[Mapping[str, Any]], get: Any) -> float:
@@ -90,7 +96,6 @@ def _memory(ax: Any, records: Rows, systems: Sequence[str]) -> None:
             ax.barh(y + (i - 1) * 0.26, max(value, 1e-3), 0.24, color=colour, label=label if y == 0 else None)
             if value:
                 ax.text(value * 1.08, y + (i - 1) * 0.26, f"{value:.3g}", va="center", fontsize=4.5)
-    ax.set_xscale("log")
-    ax.set_xlim(left=0.01, right=ax.get_xlim()[1] * 3)
+    _log(ax)
     ax.set_title("memory of one, MiB")
     ax.legend(loc="upper left", bbox_to_anchor=(0, -0.12), ncol=2, fontsize=5, columnspacing=0.8, handlelength=1.2, borderaxespad=0)

@@ -47,13 +47,15 @@ def draw(records: Rows, out_dir: Any) -> list[tuple[str, str]]:
                 x = j + (i - (len(shown) - 1) / 2) * width
                 ax.bar(x, e.value, width * 0.9, color=GATES[spec][1], label=GATES[spec][0] if j == 0 else None)
                 if e.low is not None and e.high is not None:
-                    ax.plot([x, x], [e.low, e.high], color="black", linewidth=0.6)
+                    ax.plot([x, x], [e.low, e.high], color=style.INK, linewidth=0.6)
         ax.set_title(label)
         ax.set_xticks(range(len(loads)), loads)
         ax.set_xlabel("messages in flight")
-    axes[0].axhline(1, color="black", linewidth=0.4)
+    axes[0].axhline(1, color=style.INK, linewidth=0.4)
     for ax in axes[1:]:
-        ax.set_yscale("log")
+        drawn = [bar.get_height() for bar in ax.patches if bar.get_height() > 0]
+        if drawn:
+            style.log_axis(ax.yaxis, min(drawn) * 0.6, max(drawn) * 1.3)
     handles, names = axes[0].get_legend_handles_labels()
     style.legend_above(fig, handles, names)
     style.save(fig, out_dir, "sure-gates")
