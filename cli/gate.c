@@ -238,10 +238,11 @@ static int write_plan(struct gate *g, const struct gate_arguments *a)
 		kept = json_load_file(file, 0, NULL);
 		from = json_string_value(json_object_get(kept, "commit"));
 	}
-	plan = json_pack("{s:i, s:s, s:s, s:o, s:o, s:b, s:i, s:o, s:o, s:f, s:f, s:b, s:I, s:o, s:o}",
+	plan = json_pack("{s:i, s:s, s:s, s:o, s:o, s:b, s:b, s:i, s:o, s:o, s:f, s:f, s:b, s:I, s:o, s:o}",
 			 "schema_version", 1, "kind", "gate-plan", "kernel_class", class,
 			 "baseline", file[0] ? json_text(file) : json_null(),
 			 "base", json_text(a->base ? a->base : a->base_program), "has_base", (int)base,
+			 "same_program", (int)(base && gate_same(g->head, g->base)),
 			 "tier", a->tier ? a->tier : base ? 3 : 1,
 			 "dataplanes", texts(a->dataplane_text, a->dataplanes),
 			 "workloads", texts(a->workload_text, a->workloads),

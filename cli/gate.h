@@ -5,6 +5,7 @@
  *
  *     gate.c        command line; asks `gate.py next` for jobs until there are none, then for the verdict
  *     gate_base.c   folder for records, the base revision's worktree and build, and their removal
+ *     gate_same.c   whether two programs differ in more than the revision they name
  *     gate_job.c    one job: an audit, a run, instructions by callgrind, the program's size
  */
 #ifndef PERHOP_CLI_GATE_H
@@ -34,6 +35,9 @@ void gate_close(struct gate *g);
 
 /* Check `revision` out beside us and build it; sets g->base. 0 or -errno, with a sentence in `why`. */
 int gate_build(struct gate *g, const char *revision, char *why, size_t why_bytes);
+
+/* Whether what is loaded of two programs is the same, revisions in their text aside. False when in doubt. */
+bool gate_same(const char *a, const char *b);
 
 /* "abc1234 subject" of each commit from `from` to HEAD, newest first, 20 at most. [] when unknown. */
 json_t *gate_commits(struct gate *g, const char *from);

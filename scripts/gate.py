@@ -21,11 +21,13 @@ from typing import Any, Sequence
 import gate_hard as hard
 import gate_soft as soft
 from gate_output import finish
-from gate_records import Gate
+from gate_records import OK, Gate, Row
 
 
 def next_jobs(gate: Gate) -> list[dict[str, Any]]:
     """Jobs to do now: the hard tier, then what there looked bad once more, then the soft tier."""
+    if gate.same_program:
+        return []
     if gate.tier & 1:
         jobs = hard.jobs(gate)
         if jobs:
@@ -37,6 +39,8 @@ def next_jobs(gate: Gate) -> list[dict[str, Any]]:
 
 def verdict(gate: Gate, args: argparse.Namespace) -> int:
     """Judge, print, write what was asked for. The exit code."""
+    if gate.same_program:
+        return finish(gate, [Row("both", "program", "program", "", OK, None, None, "the same, but for the revision it names")], args)
     rows = (hard.rows(gate) if gate.tier & 1 else []) + (soft.rows(gate) if gate.tier & 2 else [])
     return finish(gate, rows, args)
 

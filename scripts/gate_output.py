@@ -29,7 +29,7 @@ def number(x: float | None) -> str:
 
 def shown(rows: Sequence[Row]) -> list[Row]:
     """Rows worth a line: what is not as before, and every measure of the soft tier; worst first."""
-    kept = [r for r in rows if r.verdict != OK or r.tier == "soft"]
+    kept = [r for r in rows if r.verdict != OK or r.tier != "hard"]
     return sorted(kept, key=lambda r: ORDER.index(r.verdict))
 
 

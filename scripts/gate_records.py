@@ -50,6 +50,11 @@ class Gate:
             if r["what"] == what and side in (None, r["side"]) and all(r.get(k) == v for k, v in keys.items()):
                 yield r
 
+    @property
+    def same_program(self) -> bool:
+        """Whether base and head differ in nothing but the revision they name: nothing is to be measured."""
+        return bool(self.plan.get("same_program"))
+
     def sides(self) -> list[str]:
         """The programs that the hard tier measures: a baseline stands for its program."""
         return ["head", "base"] if self.plan["has_base"] else ["head"]

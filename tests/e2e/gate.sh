@@ -16,6 +16,26 @@ check 'without a baseline of this kernel class the gate cannot judge' "status $?
 status=$?
 check 'a base revision that does not exist is exit code 2' "status $status: $(tail -n 1 "$scratch/none")" test "$status" = 2
 
+# A commit that changes no code: its program is the base's, but for the revision in it.
+/usr/bin/python3 -c '
+import re, sys
+text = open(sys.argv[1], "rb").read()
+sha = next(m[1] for m in re.finditer(rb"\0([0-9a-f]{40})\0", text))
+open(sys.argv[2], "wb").write(text.replace(sha, b"0123456789" * 4))
+open(sys.argv[3], "wb").write(text.replace(b"perhop gate: %s", b"Perhop gate: %s"))' \
+	"$PERHOP" "$scratch/renamed" "$scratch/changed" 2>"$scratch/none"
+if [[ -s $scratch/changed ]]; then
+	chmod +x "$scratch/renamed" "$scratch/changed"
+	"$PERHOP" gate --base-program "$scratch/renamed" --budget 0.1 >"$scratch/same" 2>&1
+	check 'a commit that changes no code passes unmeasured' "status $?: $(head -n 1 "$scratch/same")" \
+		grep -q '^PASS: 1 as before' "$scratch/same"
+	"$PERHOP" gate --base-program "$scratch/changed" --tier soft --budget 0.1 -d null -w echo >"$scratch/same" 2>&1
+	check 'one that changes a letter of it is measured' "status $?: $(head -n 1 "$scratch/same")" \
+		grep -q 'block' "$scratch/same"
+else
+	skip 'a commit that changes no code passes unmeasured' "a build without a revision: $(tail -n 1 "$scratch/none")"
+fi
+
 # This very build. Its counts are the baseline for the mutants, whatever the machine.
 "$PERHOP" gate --update-baseline --baseline "$scratch/own.json" -d skmsg -d kernel:http -w echo,length=2 \
 	>"$scratch/own" 2>&1
