@@ -392,6 +392,11 @@ bench-grpc: all ## CPU per call of a kernel:grpc function beside HTTP/2 servers 
 bench-mqtt: all ## 10,000 events a second over MQTT at QoS 1: any lost? how many at most, and beside HTTP
 	@tests/bench/mqtt.sh $(PERHOP)
 
+# TRIALS=10 BUDGET=1: a quarter of an hour for the mutants, less for the equal programs.
+.PHONY: bench-gate
+bench-gate: all $(B)/perhop-cpu ## 5 % more CPU in a function: how often the gate sees it, and how often it sees what is not
+	@tests/bench/gate.sh $(PERHOP) both $(or $(TRIALS),10) $(or $(BUDGET),1)
+
 .PHONY: bench-sure
 bench-sure: $(B)/tests/bench/sure ## ns of a call gate's crossing, a buffer's opening, the library sidecar
 	@$<

@@ -118,6 +118,8 @@ def execute(args: argparse.Namespace, experiments: list[Experiment], problems: l
         interrupted = "interrupted"
     except Stopped as error:
         interrupted = str(error)
+    except OSError as error:        # of its log
+        interrupted = f"cannot write to {folder}: {error.strerror}"
     if interrupted:
         bar.end()
         print(f"reproduce: {interrupted}; the records so far are kept. Run the same command again to go on.",

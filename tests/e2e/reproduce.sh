@@ -46,16 +46,17 @@ mkdir -p "$scratch/figs2/small" "$scratch/stopped" && mv "$scratch/longer" "$scr
 begin() {
 	# A background job of a script ignores SIGINT; Python would then ignore it, too.
 	env --default-signal=INT /usr/bin/python3 scripts/reproduce.py --profile smoke --figures "$scratch/figs2" \
-		--runs "$scratch/stopped" --program "$PERHOP" >"$scratch/out" 2>&1 &
+		--runs "$scratch/stopped" --program "$PERHOP" "$@" >"$scratch/out" 2>&1 &
 	run=$!
 	started+=("$run")
 }
 perhop_runs() { pgrep -P "$run" -x perhop >"$scratch/perhop" || [[ -z $(process_id "$run") ]]; }
 RANDOM=8
-left=0
+left=0 folder=
 for how in KILL:runner INT:runner KILL:perhop KILL:runner; do
-	begin
+	begin ${folder:+--resume "$folder"}
 	until_true 60 perhop_runs
+	folder=$(echo "$scratch/stopped"/*)
 	sleep "0.$((RANDOM % 9))"
 	until_true 60 perhop_runs
 	remember "$run" "$scratch/had"
@@ -70,12 +71,14 @@ for how in KILL:runner INT:runner KILL:perhop KILL:runner; do
 	all_gone "$scratch/had" 30 || left=$((left + 1))
 done
 check "a run that is killed leaves no process, namespace or eBPF object" "$left of 4 did" test "$left" = 0
-begin
-until_true 60 perhop_runs
-/usr/bin/python3 scripts/reproduce.py --profile smoke --figures "$scratch/figs2" --runs "$scratch/stopped" \
-	--program "$PERHOP" >"$scratch/second" 2>&1
-check "a second one beside it is refused" "exit code $?: $(tail -1 "$scratch/second")" \
-	grep -q "another .* is running in" "$scratch/second"
+exec 9<"$folder/plan.json"
+flock 9
+begin --resume "$folder"
+wait "$run"
+check "a second runner in the same folder is refused" "exit code $?: $(tail -1 "$scratch/out")" \
+	grep -q "another .* is running in" "$scratch/out"
+exec 9<&-
+begin --resume "$folder"
 wait "$run"
 check "after all interruptions it completes" "exit code $?: $(tail -3 "$scratch/out")" grep -q '^report: ' "$scratch/out"
 PYTHONPATH=scripts /usr/bin/python3 - "$scratch/stopped" <<'PYTHON'
@@ -114,6 +117,16 @@ if unshare -m true 2>/dev/null; then
 	check "a full disk is told before anything runs" "exit code $status: $(tail -2 "$scratch/out")" \
 		grep -q "are free at .* needed. Nothing was run" "$scratch/out"
 	check "a full disk ends with 2" "exit code $status" test $status = 2
+	# One that fills while it runs: as above, it goes on when there is room.
+	unshare -m bash -c "mount -t tmpfs -o size=66m tmpfs '$scratch/tiny' || exit
+		again() { /usr/bin/python3 scripts/reproduce.py --profile smoke --figures '$scratch/figs2' \
+			--runs '$scratch/tiny' --program '$PERHOP'; }
+		( for _ in {1..600}; do ls '$scratch/tiny'/*/records.jsonl && break; sleep 0.05; done
+		  cat /dev/zero >'$scratch/tiny/fill' ) >/dev/null 2>&1 &
+		again; wait; rm '$scratch/tiny/fill'; again; wc -l '$scratch/tiny'/*/records.jsonl" >"$scratch/out" 2>&1
+	check "a disk that fills stops the run and says so" "$(tail -3 "$scratch/out")" \
+		grep -q "cannot write.*No space left.*Run the same command again" "$scratch/out"
+	check "with room again every record is made" "$(tail -1 "$scratch/out")" grep -q "^10 .*records.jsonl" "$scratch/out"
 else
 	skip "a full disk is told before anything runs" "no mount namespaces here"
 fi
