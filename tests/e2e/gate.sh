@@ -75,6 +75,7 @@ caught() {
 caught copy skmsg 'copies at f1'
 caught serialize kernel:http 'serializations at f1'
 caught wakeup skmsg 'wake-ups at f1'
+caught keepalive kernel:http 'connections'
 caught leak skmsg 'buffers in use'
 
 # The project's own gate: what `make gate` does. Another kernel, compiler or nginx is no failure of the code.

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The gate's verdicts on synthetic data: false alarms, power, and what it says when it cannot tell."""
+import contextlib
+import io
 import json
 import tempfile
 import unittest
@@ -9,6 +11,7 @@ from xml.etree import ElementTree
 import synthetic
 import numpy as np
 
+import gate as gate_cli
 import gate_callgrind
 import gate_hard
 import gate_output
@@ -146,6 +149,14 @@ class Verdicts(unittest.TestCase):
             self.assertEqual(gate_hard.jobs(gate), [])
             self.assertEqual(gate_output.exit_code(rows), 2)
             self.assertIn("linux-6.18-x86_64", rows[0].text)
+
+    def test_the_same_program_passes_unmeasured(self) -> None:
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()) as said:
+            same = self.gate(folder, has_base=True, base="HEAD~1", tier=3, same_program=True)
+            self.assertEqual(gate_cli.next_jobs(same), [])
+            self.assertEqual(gate_cli.main(["verdict", folder]), 0)
+            self.assertTrue(gate_cli.next_jobs(self.gate(folder, has_base=True, tier=1)))
+        self.assertIn("but for the revision it names", said.getvalue())
 
     def test_a_baseline_of_another_kernel_class_is_not_used(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
