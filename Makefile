@@ -150,6 +150,8 @@ GUESTCFLAGS = $(filter-out -fsanitize=% -fno-sanitize% -fstack-protector%,$(CFLA
 GUESTLINK = $(CC) -static -no-pie -nostdlib -s -Wl,-T,$(GUESTDIR)/link.ld -Wl,--gc-sections \
 	-Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-page-size=4096 -Wl,--no-warn-rwx-segments
 GUESTLIBS = -lprotobuf-c -ljansson -lgcc
+# gcc says only the name of what it does not find.
+GUESTMISSING := $(strip $(foreach l,libprotobuf-c.a libjansson.a,$(if $(filter $(l),$(shell $(CC) -print-file-name=$(l))),$(l))))
 
 $(B)/$(GUESTDIR)/%.o: $(GUESTDIR)/%.c
 	$(call say,GUEST,$<)
@@ -165,14 +167,21 @@ $(B)/$(GUESTDIR)/%.o: $(GUESTDIR)/%.S
 ifeq ($(findstring -fsanitize,$(CFLAGS)),)
 $(UNIKERNEL): $(GUESTOBJ) $(GUESTLIB) $(GUESTDIR)/link.ld
 	$(call say,LD,$@)
-	$(Q)$(GUESTLINK) -o $@ $(GUESTOBJ) -Wl,--start-group $(GUESTLIB) $(GUESTLIBS) -Wl,--end-group || \
-		{ echo 'no static libjansson, libprotobuf-c: sure:unikernel is left out'; : >$@; }
+ifneq ($(GUESTMISSING),)
+	@echo 'no static $(GUESTMISSING): sure:unikernel is left out'; : >$@
+else
+	$(Q)$(GUESTLINK) -o $@ $(GUESTOBJ) -Wl,--start-group $(GUESTLIB) $(GUESTLIBS) -Wl,--end-group
+endif
 
 # For test_unikernel: functions that misbehave.
 $(B)/tests/unikernel/hostile.elf: $(B)/tests/unikernel/hostile.o $(GUESTOBJ) $(GUESTLIB) $(GUESTDIR)/link.ld
 	$(call say,LD,$@)
+ifneq ($(GUESTMISSING),)
+	@: >$@
+else
 	$(Q)$(GUESTLINK) -o $@ $< $(filter-out %/workloads.o,$(GUESTOBJ)) -Wl,--start-group \
-		$(filter-out $(B)/workloads/%,$(GUESTLIB)) $(GUESTLIBS) -Wl,--end-group || : >$@
+		$(filter-out $(B)/workloads/%,$(GUESTLIB)) $(GUESTLIBS) -Wl,--end-group
+endif
 else
 # One after the other: they share a folder.
 $(B)/tests/unikernel/hostile.elf: FORCE | $(UNIKERNEL) $(B)/function
