@@ -450,19 +450,29 @@ static pid_t listener_at(const struct sockets *s, const struct plan *p, uint32_t
 	return any;
 }
 
-int discover_connection(struct plan *p, const struct discover_options *o, pid_t client, uint32_t netns,
-			const uint32_t *addr, uint16_t port)
+int discover_open(struct sockets **s, const struct plan *p, const struct discover_options *o)
+{
+	*s = calloc(1, sizeof(**s));
+	return *s ? sockets_read(*s, p, o->expand) : -ENOMEM;
+}
+
+void discover_close(struct sockets *s)
+{
+	if (s)
+		sockets_free(s);
+	free(s);
+}
+
+int discover_connection(struct plan *p, const struct sockets *s, const struct discover_options *o, pid_t client,
+			uint32_t netns, const uint32_t *addr, uint16_t port)
 {
 	struct audit_link_key key = { .port = port, .netns = is_loopback(addr) ? netns : 0 };
 	unsigned from = plan_find_pid(p, client), before = p->links;
-	struct sockets s = { 0 };
-	int err = sockets_read(&s, p, o->expand), to;
-	pid_t pid;
+	pid_t pid = listener_at(s, p, netns, addr, port);
+	int err, to;
 
-	pid = err ? 0 : listener_at(&s, p, netns, addr, port);
-	sockets_free(&s);
-	if (err || !pid || !from)
-		return err;
+	if (!pid || !from)
+		return 0;
 	to = (int)plan_find_pid(p, pid);
 	if (!to && o->expand)
 		to = discover_process(p, pid);

@@ -20,13 +20,19 @@ struct discover_options {
  */
 int discover_sample(struct plan *p, const struct discover_options *o);
 
+struct sockets;
+
+/* All sockets as they are now, read once for any number of connections. 0 or -errno; close it in any case. */
+int discover_open(struct sockets **s, const struct plan *p, const struct discover_options *o);
+void discover_close(struct sockets *s);
+
 /*
  * A connection that `client` was seen to make, from network namespace `netns` to `addr`:`port` (as in
- * audit_link_key): a link, when a component listens there (or, with `expand`, anybody). Returns how many
- * links are new (0 or 1), or -errno.
+ * audit_link_key): a link, when a component of `p` listens there according to `s` (or, with `expand`, anybody).
+ * Returns how many links are new (0 or 1), or -errno.
  */
-int discover_connection(struct plan *p, const struct discover_options *o, pid_t client, uint32_t netns,
-			const uint32_t *addr, uint16_t port);
+int discover_connection(struct plan *p, const struct sockets *s, const struct discover_options *o, pid_t client,
+			uint32_t netns, const uint32_t *addr, uint16_t port);
 
 /* Make the process that listens on `port` (in our network namespace) a component. Its id or -errno. */
 int discover_listener(struct plan *p, uint16_t port);

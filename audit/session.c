@@ -113,13 +113,14 @@ static int discover(struct session *s, struct client *client, struct client_resu
 /* What learning has found. */
 struct lesson {
 	struct session *s;
+	struct sockets *sockets;
 	int links;
 };
 
 static int learnt(void *arg, const struct audit_seen *seen)
 {
 	struct lesson *l = arg;
-	int n = discover_connection(l->s->plan, &l->s->config->discover, (pid_t)seen->tgid,
+	int n = discover_connection(l->s->plan, l->sockets, &l->s->config->discover, (pid_t)seen->tgid,
 				    seen->netns, seen->remote, seen->port);
 
 	if (n > 0)
@@ -137,7 +138,10 @@ static int learn(struct session *s, struct client *client, struct client_result 
 		err = batch(s, client, WARM_REQUESTS, s->config->think_us, r);
 	audit_stop(s->audit);
 	if (!err)
+		err = discover_open(&lesson.sockets, s->plan, &s->config->discover);
+	if (!err)
 		err = audit_learnt(s->audit, learnt, &lesson);
+	discover_close(lesson.sockets);
 	if (err || !lesson.links)
 		return err;
 	discover_children(s->plan);
