@@ -237,9 +237,10 @@ $(B)/vmlinux.h:
 		"make VMLINUX=FILE takes the types from another kernel's BTF (vmlinux)." >&2; exit 1; }
 	$(Q)mkdir -p $(B) && $(BPFTOOL) btf dump file $(VMLINUX) format c > $@.tmp && mv $@.tmp $@
 
+# Paths in BTF are relative: one revision gives one program, wherever it is built (see `perhop gate`).
 $(B)/%.bpf.o: %.bpf.c $(B)/vmlinux.h $(wildcard dataplanes/*/*.h audit/*.h)
 	$(call say,BPF,$<)
-	$(Q)mkdir -p $(@D) && $(CLANG) -O2 -g -Wall -Werror -target bpf -D__TARGET_ARCH_x86 -I. -I$(B) $(BPFINC) -c -o $@ $<
+	$(Q)mkdir -p $(@D) && $(CLANG) -O2 -g -fdebug-compilation-dir=. -Wall -Werror -target bpf -D__TARGET_ARCH_x86 -I. -I$(B) $(BPFINC) -c -o $@ $<
 
 # Linking the object with itself drops its DWARF: a tenth of the size in the skeleton.
 $(B)/%.skel.h: $(B)/%.bpf.o
