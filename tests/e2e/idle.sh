@@ -30,6 +30,8 @@ if serve -d skmsg -w echo; then
 	sleep 2
 	used=$(($(cpu_ticks "$gateway") - before))
 	check "$name" "$used ticks of 10 ms in 2 s" test "$used" -le 1
+	seen=$(metric "$url" perhop_eproxy_messages_total)
+	check "skmsg: the EPROXY's counters are on the gateway's page" "$seen messages" test "${seen%.*}" -ge 2
 	stop_server
 else
 	not_ok "$name" "serve did not start"
