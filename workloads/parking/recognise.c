@@ -32,7 +32,8 @@ struct box {
 int snapshot_decode(tjhandle decoder, const unsigned char *jpeg, size_t n, unsigned char *grey,
 		    unsigned *width, unsigned *height)
 {
-	int w, h, sampling, space;
+	/* A JPEG that ends before its frame is one of tables only: no error, and no size. */
+	int w = 0, h = 0, sampling, space;
 
 	if (tjDecompressHeader3(decoder, jpeg, n, &w, &h, &sampling, &space) || w < 1 || h < 1)
 		return -EBADMSG;
