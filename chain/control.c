@@ -161,6 +161,8 @@ int control_ask(pid_t pid, const char *request, const int *fds, unsigned n_fds, 
 		err = -EPERM;
 	if (!err)
 		err = send_request(fd, request, fds, n_fds);
+	if (err == -EPIPE)
+		err = -EPERM;               /* it has looked at who we are, and hung up */
 	if (!err) {
 		n = receive(fd, answer, room, none);
 		err = n < 0 && errno != ECONNRESET ? -errno : n > 0 ? 0 : -EPERM;
