@@ -22,10 +22,10 @@ stock_mqtt() {
 	local spec=$1 version=$2 mqtt name
 	mqtt=$(port mqtt)
 	name="$spec: mosquitto_pub at QoS 1 switches a light, mosquitto_sub hears of it ($version)"
-	timeout 10 mosquitto_sub -V "$version" -p "$mqtt" -q 1 -t 'light/#' -C 1 -F '%t %p' >"$scratch/heard" 2>&1 &
+	timeout 30 mosquitto_sub -V "$version" -p "$mqtt" -q 1 -t 'light/#' -C 1 -F '%t %p' >"$scratch/heard" 2>&1 &
 	local listener=$!
-	until_true 5 subscribed
-	timeout 5 mosquitto_pub -V "$version" -p "$mqtt" -q 1 -t sensor/17/motion -m "$(event "$version")" 2>"$scratch/said"
+	until_true 20 subscribed
+	timeout 20 mosquitto_pub -V "$version" -p "$mqtt" -q 1 -t sensor/17/motion -m "$(event "$version")" 2>"$scratch/said"
 	wait "$listener"
 	check "$name" "$(head -n 1 "$scratch/heard") $(head -n 1 "$scratch/said")" \
 		grep -q "^light/5 {\"id\":\"$version\",\"zone\":5,\"light\":\"on\"" "$scratch/heard"
