@@ -62,7 +62,7 @@ caught() {
 		skip "the mutation $1 is caught and named" "make MUTATION=$1 was not run"
 		return
 	fi
-	timeout 80 "$PERHOP" gate --program "$mutant" --baseline "$scratch/own.json" -d "$2" -w echo,length=2 \
+	timeout 150 "$PERHOP" gate --program "$mutant" --baseline "$scratch/own.json" -d "$2" -w echo,length=2 \
 		--junit "$out.xml" >"$out" 2>&1
 	status=$?
 	if ((status == 1)) && grep -q "^REGRESSION .*$2 .*$3" "$out" && grep -q '<failure' "$out.xml"; then
