@@ -36,7 +36,7 @@ PROFILES = ("smoke", "quick", "paper")
 NAME = re.compile(r"^[a-z0-9][a-z0-9.-]{0,47}$")
 THINK = re.compile(r"^\d+(:\d+)?$")
 CELL_MAX = 20000
-OVERHEAD_S = 0.5            # deploy, stop and wait for a quiet machine, per cell, until the first cells tell better
+OVERHEAD_S = 0.4            # deploy, stop and wait for a quiet machine, per cell, until the first cells tell better
 FULL_REPS = 3               # repetitions that make an interval (stats.FEWEST)
 
 
