@@ -421,7 +421,7 @@ doctor: all ## what this machine offers, what is missing, how to get it
 
 .PHONY: install-deps
 install-deps: ## install what is missing (Debian, root), or say how
-	@scripts/prerequisites.sh
+	@rm -f build/optional-tried && scripts/prerequisites.sh
 
 .PHONY: check-kernels
 check-kernels: all ## the audit on Debian's own kernel, booted under QEMU (minutes; needs apt-get)

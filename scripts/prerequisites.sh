@@ -5,8 +5,11 @@
 #   scripts/prerequisites.sh           install what is missing (Debian, root), or say how
 #   scripts/prerequisites.sh --check   only say what is missing
 #
-# Exit code 0: all is there; 1: something is missing. With everything there it installs nothing,
-# needs no network and takes a fraction of a second. Needs no more than a POSIX shell.
+# Exit code 0: all that perhop cannot do without is there; 1: something is missing. With everything there it
+# installs nothing, needs no network and takes a fraction of a second. Needs no more than a POSIX shell.
+#
+# What perhop can do without is installed along with the rest, or on its own, but tried once per checkout
+# (build/optional-tried): a machine that cannot have it skips what needs it, and is not asked again.
 set -u
 
 # package | what for | how to recognise it where there is no dpkg
@@ -53,13 +56,27 @@ libcoap3-bin tests cmd:coap-client-notls
 LIST
 }
 
-# Missing packages, one per line, by one question to dpkg.
+# Without these a dataplane, a row or a test is skipped and says so.
+# shellcheck disable=SC2317 # missing_debian calls it
+list_optional() {
+	cat <<'LIST'
+libdpdk-dev dataplane-dpdk pc:libdpdk
+qemu-system-x86 sure:unikernel,gate=mpk-tested cmd:qemu-system-x86_64
+liblwip-dev sure,stack=zstack file:/usr/include/lwip/lwip/init.h
+libxdp-dev sure,stack=zstack pc:libxdp
+runc startup cmd:runc
+valgrind gate:instructions cmd:valgrind
+bpftrace tests-of-the-audit cmd:bpftrace
+LIST
+}
+
+# Missing packages of `$1` (list, list_optional), one per line, by one question to dpkg.
 missing_debian() {
-	names=$(list | cut -d' ' -f1)
+	names=$("$1" | cut -d' ' -f1)
 	# shellcheck disable=SC2086 # the list is to be split
 	installed=$(dpkg-query -W -f '${db:Status-Abbrev}${Package}\n' $names 2>/dev/null |
 		sed -n "s/^[hi]i *//p")
-	list | while read -r package reason how; do
+	"$1" | while read -r package reason how; do
 		case "
 $installed
 " in
@@ -123,10 +140,11 @@ restore_services() {
 	fi
 }
 
+# What describe shows, from Debian's archive. 0, or apt-get's status.
 install_debian() {
-	packages=$(names_of "$missing")
+	packages=$(names_of "$1")
 	echo "Installing from Debian's archive:"
-	describe "$missing"
+	describe "$1"
 	deny_services
 	export DEBIAN_FRONTEND=noninteractive
 	# shellcheck disable=SC2086 # the list is to be split
@@ -192,6 +210,17 @@ hint() {
 	esac
 }
 
+# Once per checkout, as root on Debian.
+optional() {
+	tried=$(dirname "$0")/../build/optional-tried
+	[ "$ID" = debian ] && [ "$(id -u)" = 0 ] && [ ! -e "$tried" ] || return 0
+	mkdir -p "${tried%/*}" && : >"$tried"
+	wanted=$(missing_debian list_optional)
+	if [ -n "$wanted" ] && ! install_debian "$wanted"; then
+		echo "perhop: not installed, so what needs them is skipped: $(names_of "$wanted")" >&2
+	fi
+}
+
 case ${1-} in
 '' | --check) ;;
 *)
@@ -204,11 +233,14 @@ ID=unknown ID_LIKE=
 # shellcheck disable=SC1091 # the system's
 [ -r /etc/os-release ] && . /etc/os-release
 if [ "$ID" = debian ] && command -v dpkg-query >/dev/null 2>&1; then
-	missing=$(missing_debian)
+	missing=$(missing_debian list)
 else
 	missing=$(missing_elsewhere)
 fi
-[ -z "$missing" ] && exit 0
+if [ -z "$missing" ]; then
+	[ "${1-}" = --check ] || optional
+	exit 0
+fi
 
 if [ "${1-}" = --check ]; then
 	echo "Missing:"
@@ -231,12 +263,15 @@ if [ "$(id -u)" != 0 ]; then
 	echo "  sudo apt-get install --no-install-recommends $(names_of "$missing")"
 	exit 1
 fi
-if ! install_debian; then
+if ! install_debian "$missing"; then
 	echo "perhop: the packages above could not be installed; apt-get says why" >&2
 	exit 1
 fi
-left=$(missing_debian)
-[ -z "$left" ] && exit 0
+left=$(missing_debian list)
+if [ -z "$left" ]; then
+	optional
+	exit 0
+fi
 echo "perhop: still missing after the installation:" >&2
 describe "$left" >&2
 exit 1
