@@ -334,6 +334,14 @@ int pool_undescribe(struct pool *p, const struct descriptor *d, instance_id from
 	return 0;
 }
 
+/* `self` holds the buffer if its tag is *word; else *word is what it is. */
+static bool take_tag(struct pool *p, uint32_t index, uint64_t *word, uint32_t generation, instance_id self)
+{
+	return atomic_compare_exchange_strong_explicit(&p->tags[index].word, word,
+						       tag_word(generation, self, TAG_HELD),
+						       memory_order_acq_rel, memory_order_relaxed);
+}
+
 int pool_take(struct pool *p, const struct descriptor *d, instance_id self, struct message **out)
 {
 	uint32_t index = d->offset >> p->shift;
@@ -342,12 +350,14 @@ int pool_take(struct pool *p, const struct descriptor *d, instance_id self, stru
 	if (index >= p->count || d->offset & (p->bytes - 1) || d->target != self ||
 	    d->length < sizeof(**out) || d->length > p->bytes)
 		return refuse(p, -EBADMSG);
-	word = atomic_load_explicit(&p->tags[index].word, memory_order_relaxed);
-	if (word != tag_moving(d->generation, self, tag_sender(word)))
-		return refuse(p, -EBADMSG);
-	if (!atomic_compare_exchange_strong_explicit(&p->tags[index].word, &word,
-						     tag_word(d->generation, self, TAG_HELD),
-						     memory_order_acq_rel, memory_order_relaxed))
+	/*
+	 * A guess at the sender. When it is wrong, the exchange says who it was, and has fetched the line for
+	 * writing: to look first would have it cross from the sender's core twice.
+	 */
+	word = tag_moving(d->generation, self, GATEWAY);
+	if (!take_tag(p, index, &word, d->generation, self) &&
+	    (word != tag_moving(d->generation, self, tag_sender(word)) ||
+	     !take_tag(p, index, &word, d->generation, self)))
 		return refuse(p, -EBADMSG);
 	*out = pool_at(p, index);
 	return 0;
