@@ -2,10 +2,13 @@
 /*
  *   memfd:  | header | tag 0 | tag 1 | … | pad | buffer 0 | buffer 1 | …
  *
- * A tag is one 64-bit word, so that owner, sender, state and generation change together:
+ * A tag is one 64-bit word, so that owner, state and generation change together:
  *
- *      63        32 31    16 15     4 3     0
- *     | generation | owner  | sender | state |       sender: of a MOVING one; else 0
+ *      63        32 31      16 15       0
+ *     | generation |   owner  |   state  |
+ *
+ * Who hands a buffer over leaves its name beside the word first: with the word, it is known whose a hand-over is that
+ * nobody has taken, and a receiver need not know it.
  *
  * Free buffers form a Treiber stack (last freed, first reused: its lines are still in the cache). Its
  * head carries a counter next to the index against ABA.
@@ -22,14 +25,12 @@
 
 enum tag_state { TAG_FREE = 0, TAG_HELD = 1, TAG_MOVING = 2, TAG_POSTED = 3 };
 
-_Static_assert(INSTANCE_MAX <= 1 << 12, "a sender fits its bits");
-
 #define INDEX_NONE UINT32_MAX
 
 struct tag {
 	_Atomic uint64_t word;
 	_Atomic uint32_t next;      /* in the free stack */
-	uint32_t reserved;
+	_Atomic uint32_t sender;    /* while MOVING: who handed it over; written by the holder before that */
 };
 
 struct pool_header {
@@ -55,12 +56,6 @@ static uint64_t tag_word(uint32_t generation, instance_id owner, enum tag_state 
 	return (uint64_t)generation << 32 | (uint64_t)owner << 16 | state;
 }
 
-/* Handed over by `from`, not yet taken by `owner`. */
-static uint64_t tag_moving(uint32_t generation, instance_id owner, instance_id from)
-{
-	return tag_word(generation, owner, TAG_MOVING) | (uint64_t)(from & 0xfff) << 4;
-}
-
 static uint32_t tag_generation(uint64_t word)
 {
 	return (uint32_t)(word >> 32);
@@ -73,12 +68,7 @@ static instance_id tag_owner(uint64_t word)
 
 static enum tag_state tag_state(uint64_t word)
 {
-	return (enum tag_state)(word & 0xf);
-}
-
-static instance_id tag_sender(uint64_t word)
-{
-	return (instance_id)(word >> 4 & 0xfff);
+	return (enum tag_state)(word & 0xffff);
 }
 
 /* Map `bytes`, from a sealed memfd or privately. Hugepages are tried first when asked for. */
@@ -283,13 +273,15 @@ static int refuse(struct pool *p, int err)
 static int retag(struct pool *p, uint32_t index, instance_id owner, instance_id to,
 		 enum tag_state state, uint32_t *generation)
 {
-	uint64_t word = atomic_load_explicit(&p->tags[index].word, memory_order_relaxed), new;
+	uint64_t word = atomic_load_explicit(&p->tags[index].word, memory_order_relaxed);
 
 	if (tag_owner(word) != owner || tag_state(word) != TAG_HELD)
 		return -EPERM;
 	*generation = tag_generation(word) + 1;
-	new = state == TAG_MOVING ? tag_moving(*generation, to, owner) : tag_word(*generation, to, state);
-	if (!atomic_compare_exchange_strong_explicit(&p->tags[index].word, &word, new,
+	if (state == TAG_MOVING)
+		atomic_store_explicit(&p->tags[index].sender, owner, memory_order_relaxed);
+	if (!atomic_compare_exchange_strong_explicit(&p->tags[index].word, &word,
+						     tag_word(*generation, to, state),
 						     memory_order_acq_rel, memory_order_relaxed))
 		return -EPERM;
 	return 0;
@@ -324,22 +316,14 @@ int pool_describe(struct pool *p, struct message *m, instance_id from, instance_
 
 int pool_undescribe(struct pool *p, const struct descriptor *d, instance_id from)
 {
-	uint64_t word = tag_moving(d->generation, (instance_id)d->target, from);
+	uint64_t word = tag_word(d->generation, (instance_id)d->target, TAG_MOVING);
 	uint32_t index = d->offset >> p->shift;
 
-	if (index >= p->count ||
+	if (index >= p->count || atomic_load_explicit(&p->tags[index].sender, memory_order_relaxed) != from ||
 	    !atomic_compare_exchange_strong(&p->tags[index].word, &word,
 					    tag_word(d->generation, from, TAG_HELD)))
 		return refuse(p, -EPERM);
 	return 0;
-}
-
-/* `self` holds the buffer if its tag is *word; else *word is what it is. */
-static bool take_tag(struct pool *p, uint32_t index, uint64_t *word, uint32_t generation, instance_id self)
-{
-	return atomic_compare_exchange_strong_explicit(&p->tags[index].word, word,
-						       tag_word(generation, self, TAG_HELD),
-						       memory_order_acq_rel, memory_order_relaxed);
 }
 
 int pool_take(struct pool *p, const struct descriptor *d, instance_id self, struct message **out)
@@ -350,16 +334,15 @@ int pool_take(struct pool *p, const struct descriptor *d, instance_id self, stru
 	if (index >= p->count || d->offset & (p->bytes - 1) || d->target != self ||
 	    d->length < sizeof(**out) || d->length > p->bytes)
 		return refuse(p, -EBADMSG);
-	/*
-	 * A guess at the sender. When it is wrong, the exchange says who it was, and has fetched the line for
-	 * writing: to look first would have it cross from the sender's core twice.
-	 */
-	word = tag_moving(d->generation, self, GATEWAY);
-	if (!take_tag(p, index, &word, d->generation, self) &&
-	    (word != tag_moving(d->generation, self, tag_sender(word)) ||
-	     !take_tag(p, index, &word, d->generation, self)))
-		return refuse(p, -EBADMSG);
 	*out = pool_at(p, index);
+	/* Header and payload cross from the sender's core while the tag does: the exchange waits for its line alone. */
+	__builtin_prefetch(*out);
+	__builtin_prefetch(*out + 1);
+	word = tag_word(d->generation, self, TAG_MOVING);
+	if (!atomic_compare_exchange_strong_explicit(&p->tags[index].word, &word,
+						     tag_word(d->generation, self, TAG_HELD),
+						     memory_order_acq_rel, memory_order_relaxed))
+		return refuse(p, -EBADMSG);
 	return 0;
 }
 
@@ -396,7 +379,8 @@ uint32_t pool_reclaim(struct pool *p, instance_id dead, bool sent, instance_id h
 		const instance_id owner = tag_owner(word);
 
 		if (state == TAG_FREE ||
-		    (owner != dead && !(sent && state == TAG_MOVING && tag_sender(word) == dead)))
+		    (owner != dead && !(sent && state == TAG_MOVING &&
+					atomic_load_explicit(&p->tags[i].sender, memory_order_relaxed) == dead)))
 			continue;
 		if (!atomic_compare_exchange_strong(&p->tags[i].word, &word,
 						    tag_word(tag_generation(word) + 1, heir,
