@@ -36,6 +36,9 @@ SYSTEMS: dict[str, tuple[str, object, str]] = {
     "skmsg": (BLUE, "-", "D"),
     "null": (GREEN, (0, (1.2, 1.2)), "^"),
     "dpdk": (SKY, (0, (5, 1.5, 1.2, 1.5)), "P"),
+    "uds": (PURPLE, "-", "X"),
+    "futex": (YELLOW, "-", "h"),
+    "futex-adaptive": (ORANGE, "-", "*"),
 }
 _SPARE = [(PURPLE, "-", "X"), (SKY, "-", "*"), (ORANGE, "-", "h"), (GREEN, "-", "p")]
 
@@ -144,11 +147,15 @@ def spread(wanted: Sequence[float], gap: float) -> list[float]:
 
 
 def legend_above(fig: Figure, handles: Sequence[object], names: Sequence[str], **more: object) -> None:
-    """One legend in a strip of its own above all panels; none where nothing was drawn."""
+    """One legend in a strip of its own above all panels, in as many rows as its width takes; none where nothing was drawn."""
     if not handles:
         return
-    strip = 0.2 / fig.get_figheight()
+    renderer = fig.canvas.get_renderer()
+    for columns in range(int(str(more.pop("ncol", len(names)))), 0, -1):
+        legend = fig.legend(handles, names, **{"loc": "upper left", "bbox_to_anchor": (0, 1), "ncol": columns,
+                                               "borderaxespad": 0.2, "columnspacing": 1.6, **more})
+        if columns == 1 or legend.get_window_extent(renderer).width <= fig.bbox.width:
+            break
+        legend.remove()
+    strip = (0.2 + 0.14 * (-(-len(names) // columns) - 1)) / fig.get_figheight()
     fig.get_layout_engine().set(rect=(0, 0, 1, 1 - strip))
-    fig.legend(handles, names, **{"loc": "upper left", "bbox_to_anchor": (0, 1), "ncol": len(names),
-                                  "borderaxespad": 0.2, "columnspacing": 1.6, **more})
-

@@ -45,7 +45,7 @@ def draw(records: Rows, out_dir: Path) -> list[tuple[str, str]]:
             ax.set_xscale("log", base=2)
             ticks = sizes(conf, records, place)
             ax.set_xlim(ticks[0] / 2, ticks[-1] * 2)
-            ax.set_xticks(ticks, [style.short(s) for s in ticks])
+            ax.set_xticks(ticks, [f"{s >> 10} Ki" if s >= 1024 else str(s) for s in ticks])
             ax.xaxis.set_tick_params(which="minor", length=0)
             ax.set_title(f"{label} per hop, {PLACES[place]}")
             if row:

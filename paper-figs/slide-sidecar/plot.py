@@ -44,10 +44,11 @@ def draw(records: Rows, out_dir: Path) -> list[tuple[str, str]]:
                 x = j + (i - (len(systems) - 1) / 2) * width
                 ax.bar(x, e.value, width * 0.9, color=COLOURS[system],
                        label=conf.system_name(system) if j == 0 else None)
-                ax.text(x, max(e.value, 0), f"{e.value:.3g}", ha="center", va="bottom", fontsize=4.5)
+                ax.text(x, max(e.value, 0), style.short(float(f"{e.value:.3g}")), ha="center", va="bottom", fontsize=4.5)
                 if e.low is not None and e.high is not None:
                     ax.plot([x, x], [e.low, e.high], color=style.INK, linewidth=0.6)
         ax.axhline(0, color=style.INK, linewidth=0.4)
+        style.axis_numbers(ax.yaxis)
         ax.set_title(label)
         ax.set_xticks(range(len(points)), [str(conf.points[p].get("title", p)) for p in points])
     handles, names = axes[2].get_legend_handles_labels()
