@@ -18,7 +18,7 @@ import numpy as np
 from gate_callgrind import by_function
 from gate_records import BETTER, NEW, OK, UNKNOWN, WORSE, Gate, Job, Row, cell_name
 
-DATAPLANES = ("null", "kernel:http", "kernel:knative", "skmsg", "uds", "futex", "sure:process")
+DATAPLANES = ("null", "kernel:http", "kernel:knative", "skmsg", "uds", "futex", "sure:process,wait=block")
 WORKLOADS = ("echo,length=2",)
 AUDIT = {"reps": 5, "requests": 100}
 ATTEMPTS = 2            # a bad value counts only when measured twice, unless all repetitions agree on a whole event
