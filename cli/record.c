@@ -399,6 +399,25 @@ static void set_measured(json_t *o, const struct run_request *rq, const struct r
 	set(o, "cpu_series", cpu_series_json(out));
 }
 
+/* The dataplane's settings, a string each; [] where it has none. */
+static json_t *settings_json(const struct run_request *rq)
+{
+	json_t *list = json_array();
+	char *text = NULL, *line, *rest;
+	size_t bytes;
+	FILE *f;
+
+	if (!rq->ops->settings || !(f = open_memstream(&text, &bytes)))
+		return list;
+	rq->ops->settings(rq->spec, f);
+	fclose(f);
+	for (rest = text; (line = strsep(&rest, "\n"));)
+		if (*line)
+			json_array_append_new(list, json_text(line));
+	free(text);
+	return list;
+}
+
 json_t *record_json(const struct run_request *rq, const struct run_outcome *out, json_t *host)
 {
 	json_t *o = json_object(), *asked = asked_json(rq, out), *h;
@@ -420,6 +439,7 @@ json_t *record_json(const struct run_request *rq, const struct run_outcome *out,
 	set(o, "marks", sentences(&out->marks));
 	set(o, "layers", out->has_layers ?
 		run_layers_json(&out->layers, &out->groups, out->generator.shared->result.requests) : NULL);
+	set(o, "settings", settings_json(rq));
 	set(o, "promises", json_text(rq->ops->promises ? rq->ops->promises(rq->spec) : NULL));
 	h = json_copy(host);
 	set(h, "bpf_tags", out->bpf_tags ? json_incref(out->bpf_tags) : json_object());

@@ -9,7 +9,6 @@
 #include "chain/codec.h"
 #include "dataplanes/kernel/engine_conn.h"
 
-enum { LISTEN_BACKLOG = 1024 };
 
 /* ---- Connections ------------------------------------------------------------------------------ */
 
@@ -311,6 +310,11 @@ out:
 		*out = NULL;
 	}
 	return err;
+}
+
+void engine_settings(FILE *f)
+{
+	fprintf(f, "endpoint: connections kept alive for ever\nendpoint: events per epoll_wait %d\n", EVENTS);
 }
 
 void engine_close(struct engine *e)

@@ -17,11 +17,14 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "chain/message.h"
 #include "chain/pool.h"
 #include "chain/route.h"
 #include "chain/workload.h"
+
+enum { LISTEN_BACKLOG = 1024 };     /* of every endpoint: a burst of connections waits, none is dropped */
 
 /* In memory shared with the supervisor; each line is written by its own process only. */
 struct engine_counters {
@@ -58,6 +61,9 @@ int engine_open(struct engine **out, const struct engine_config *config, struct 
 
 /* NULL is fine. Messages that still wait are given back to the pool. */
 void engine_close(struct engine *e);
+
+/* What is tuned here and no option: lines for the record (dataplane_ops.settings). */
+void engine_settings(FILE *f);
 
 /* Readable (an epoll descriptor) when engine_recv has something to do. */
 int engine_fd(const struct engine *e);

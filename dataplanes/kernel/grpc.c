@@ -12,7 +12,6 @@
 
 #include "dataplanes/kernel/grpc_conn.h"
 
-enum { LISTEN_BACKLOG = 1024 };
 
 #define ACCEPT_AGAIN_NS NS_PER_MS           /* when there were more, or no descriptor was free */
 
@@ -405,6 +404,14 @@ out:
 		*out = NULL;
 	}
 	return err;
+}
+
+void grpc_settings(FILE *f)
+{
+	fprintf(f, "endpoint: HTTP/2 stream window %d bytes\nendpoint: HTTP/2 connection window %d bytes\n"
+		"endpoint: HTTP/2 streams at once %d\nendpoint: HPACK table %d bytes\n"
+		"endpoint: events per epoll_wait %d\nendpoint: recv up to %d bytes\nendpoint: sendmsg up to %d bytes\n",
+		H2_STREAM_WINDOW, H2_CONN_WINDOW, H2_STREAMS, H2_TABLE_BYTES, H2_EVENTS, H2_INPUT_BYTES, H2_OUT_BYTES);
 }
 
 void grpc_close(struct grpc *g)

@@ -27,6 +27,9 @@ int grpc_open(struct grpc **out, const struct engine_config *config, int door_fd
 /* NULL is fine. Messages that still wait are given back to the pool. */
 void grpc_close(struct grpc *g);
 
+/* As engine_settings. */
+void grpc_settings(FILE *f);
+
 /* Readable (an epoll descriptor) when grpc_recv has something to do. */
 int grpc_fd(const struct grpc *g);
 

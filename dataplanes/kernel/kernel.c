@@ -30,7 +30,6 @@
 #include "dataplanes/kernel/queue_proxy.h"
 
 enum {
-	LISTEN_BACKLOG = 1024,
 	CONNS_MAX = 16384,          /* of each kind in one process */
 	QUEUE_PROXY_QUEUE = BACKLOG_DEFAULT,
 };
@@ -537,6 +536,20 @@ static void kernel_page(const struct deployment *d, FILE *f)
 	}
 }
 
+static void kernel_settings(const struct spec *spec, FILE *f)
+{
+	const struct mode *m = mode_of(spec);
+	const bool nginx = sidecar_of(spec) == SIDECAR_NGINX;
+
+	fprintf(f, "endpoint: TCP_NODELAY\nendpoint: listen backlog %d\n", LISTEN_BACKLOG);
+	if (m->grpc)
+		grpc_settings(f);
+	else
+		engine_settings(f);
+	if (m->broker || nginx)
+		nginx_settings(f, m->broker, nginx, m->grpc);
+}
+
 const struct dataplane_ops dataplane_kernel = {
 	.version = DATAPLANE_VERSION,
 	.name = "kernel",
@@ -561,4 +574,5 @@ const struct dataplane_ops dataplane_kernel = {
 	.address = kernel_address,
 	.scaling = &kernel_scaling,
 	.page = kernel_page,
+	.settings = kernel_settings,
 };

@@ -13,7 +13,7 @@
 #include "dataplanes/kernel/nginx.h"
 #include "dataplanes/kernel/queue_proxy.h"
 
-enum { LISTEN_BACKLOG = 4096 };
+enum { ACTIVATOR_BACKLOG = 4096 };
 
 /* ---- Activators ------------------------------------------------------------------------------- */
 
@@ -80,7 +80,7 @@ static _Noreturn void run_activator(const struct deployment *d, function_id f, i
 static int start_activator(struct deployment *d, function_id f)
 {
 	const struct kernel *k = d->priv;
-	int fd = netns_listen(k->pod[POD_ACTIVATOR].netns, &k->front[f], LISTEN_BACKLOG);
+	int fd = netns_listen(k->pod[POD_ACTIVATOR].netns, &k->front[f], ACTIVATOR_BACKLOG);
 	char name[64];
 	pid_t pid;
 

@@ -26,6 +26,11 @@ static const char sidecar_grpc_text[] =
 static const char broker_lua[] =
 #include "dataplanes/kernel/broker.lua.h"
 ;
+/* Of the broker's upstreams, as ingress.conf and sidecar.conf have it. */
+static const char upstream_text[] =
+	"\t\tkeepalive 512;\n"
+	"\t\tkeepalive_requests 1000000000;\n"
+	"\t\tkeepalive_timeout 1h;\n";
 
 const char *nginx_broker_lua(void)
 {
@@ -59,8 +64,7 @@ static void put_upstreams(FILE *out, const struct nginx_conf *c)
 			put_address(out, c->target[c->board->of[f].at[i]]);
 			fprintf(out, " max_fails=1 fail_timeout=1s;\n");
 		}
-		fprintf(out, "\t\tkeepalive 512;\n\t\tkeepalive_requests 1000000000;\n"
-			     "\t\tkeepalive_timeout 1h;\n\t}\n");
+		fprintf(out, "%s\t}\n", upstream_text);
 	}
 }
 
@@ -304,4 +308,36 @@ char *nginx_routes_render(const struct application *app, const uint8_t *key)
 		return NULL;
 	}
 	return text;
+}
+
+/* The lines of a template that are directives and are the same in every deployment, comments left out. */
+static void put_fixed(FILE *out, const char *who, const char *text)
+{
+	while (*text) {
+		const char *at = text + strspn(text, "\t "), *end = strchr(text, '\n');
+		size_t n;
+
+		if (!end)
+			end = text + strlen(text);
+		text = *end ? end + 1 : end;
+		for (n = 0; at + n < end && at[n] != '#'; n++)
+			;
+		while (n && (at[n - 1] == ' ' || at[n - 1] == '\t'))
+			n--;
+		if (n && at[n - 1] == ';' && !memchr(at, '@', n) && !memchr(at, '$', n) && !memchr(at, '{', n) &&
+		    strncmp(at, "return", 6))
+			fprintf(out, "%s: %.*s\n", who, (int)n - 1, at);
+	}
+}
+
+void nginx_settings(FILE *out, bool broker, bool sidecar, bool grpc)
+{
+	put_fixed(out, "nginx", nginx_text);
+	if (broker) {
+		put_fixed(out, "ingress", ingress_text);
+		put_fixed(out, "broker", broker_text);
+		put_fixed(out, "broker's upstreams", upstream_text);
+	}
+	if (sidecar)
+		put_fixed(out, "sidecar", grpc ? sidecar_grpc_text : sidecar_text);
 }

@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "chain/route.h"
 #include "chain/workload.h"
@@ -42,6 +43,12 @@ char *nginx_conf_render(const struct nginx_conf *c);
  * (SIDECAR_KEY_BYTES), by which requests get a token; NULL: none.
  */
 char *nginx_routes_render(const struct application *app, const uint8_t *key);
+
+/*
+ * What every nginx of such a deployment is told, for the record: a line "WHO: DIRECTIVE" for each directive of the
+ * templates that does not depend on the deployment and is no answer. sidecar: one of nginx, before a gRPC function if `grpc`.
+ */
+void nginx_settings(FILE *out, bool broker, bool sidecar, bool grpc);
 
 /* broker.lua, as it is. Static. */
 const char *nginx_broker_lua(void);

@@ -125,7 +125,7 @@ def record(system: str = "skmsg", point: str = "c32", rep: int = 0, users: int =
         "cpu_series": {"step_ms": step_s * 1e3, "components": {
             k: [percent * v * float(s) for s in shape] for k, v in SHARES[system].items()}},
         "pool": None, "scaling": None, "layers": None, "valid": True, "invalid_reasons": [], "skipped": None, "marks": [NOTICE],
-        "promises": None,
+        "settings": [], "promises": None,
         "host": host(),
     }
 

@@ -166,6 +166,25 @@ static void only_what_needs_a_master_process_has_one(void **state)
 	free(ingress);
 }
 
+static void the_record_gets_what_every_deployment_has(void **state)
+{
+	char *text = NULL;
+	size_t bytes;
+	FILE *f = open_memstream(&text, &bytes);
+
+	(void)state;
+	assert_non_null(f);
+	nginx_settings(f, true, true, false);
+	fclose(f);
+	assert_non_null(strstr(text, "nginx: keepalive_timeout 1h\n"));
+	assert_non_null(strstr(text, "ingress: keepalive 512\n"));
+	assert_non_null(strstr(text, "broker's upstreams: keepalive 512\n"));
+	assert_non_null(strstr(text, "sidecar: keepalive 512\n"));
+	assert_null(strpbrk(text, "@${;#"));
+	assert_null(strstr(text, "grpc"));
+	free(text);
+}
+
 static void several_workers_have_a_socket_each(void **state)
 {
 	static const enum nginx_role roles[] = { NGINX_BROKER, NGINX_SIDECAR };
@@ -192,6 +211,7 @@ int main(void)
 		cmocka_unit_test(the_broker_balances_over_all_instances),
 		cmocka_unit_test(a_clients_perhop_fields_do_not_reach_a_function),
 		cmocka_unit_test(only_what_needs_a_master_process_has_one),
+		cmocka_unit_test(the_record_gets_what_every_deployment_has),
 		cmocka_unit_test(several_workers_have_a_socket_each),
 	};
 
