@@ -6,30 +6,18 @@
 # Each is one process that h2load asks over the loopback, 32 calls at a time: on one connection, as a gRPC
 # channel does, and on 32. nginx (its own HTTP/2) and, where it is installed, nghttpd (libnghttp2, as ours) answer
 # POST with 200 and a body; the function reads and writes gRPC's message and trailers besides, decodes protobuf,
-# runs user code and encodes. Exit code 1: it costs more than 1.3 times nginx's constant.
+# runs user code and encodes. Exit code 1: it costs more than 1.3 times the cheaper of the two.
 set -u
+# shellcheck source=tests/bench/lib.sh
+. "$(dirname "$0")/lib.sh"
 perhop=${1:-build/perhop} reps=${2:-5} seconds=2
 limit=1.3
-export PATH=$PATH:/usr/sbin
-for need in h2load nginx; do
-	command -v $need >/dev/null || { echo "$need is not installed"; exit 2; }
-done
-dir=$(mktemp -d) || exit 2
-pids=()
-trap 'kill "${pids[@]}" 2>/dev/null; wait; rm -rf "$dir"' EXIT
+need h2load nginx
 
-"$perhop" serve --json -d kernel:grpc,pods=host -w boutique >"$dir/serve" &
-pids+=($!)
-for _ in $(seq 100); do
-	grep -q url "$dir/serve" && break
-	sleep 0.1
-done
-read -r port function < <(/usr/bin/python3 -c '
-import json, sys
-o = json.loads(open(sys.argv[1]).readline())
-print(*[c["port"] for c in o["calls"] if c["function"] == "currency"],
-      *[c["pid"] for c in o["components"] if c["name"] == "currency"])' "$dir/serve")
-[[ -n ${function:-} ]] || { echo "the function's port is not known"; exit 2; }
+serve "$perhop" -d kernel:grpc,pods=host -w boutique
+port=$(said '[c["port"] for c in o["calls"] if c["function"] == "currency"][0]')
+function=$(said '[c["pid"] for c in o["components"] if c["name"] == "currency"][0]')
+[[ -n $function ]] || { echo "the function's port is not known"; exit 2; }
 
 # An empty message, and a constant as long as the answer to it: 33 codes of three letters.
 path=/hipstershop.CurrencyService/GetSupportedCurrencies
@@ -38,31 +26,8 @@ bytes=$((5 + 33 * 5))
 mkdir "$dir/www"
 head -c $bytes /dev/zero | tr '\0' x >"$dir/www/constant"
 
-free_port() {
-	/usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
 nginx_port=$(free_port)
-cat >"$dir/nginx.conf" <<CONF
-daemon off;
-master_process off;
-pid $dir/nginx.pid;
-error_log stderr crit;
-events { worker_connections 4096; multi_accept on; }
-http {
-	access_log off;
-	server_tokens off;
-	keepalive_requests 1000000000;
-	keepalive_timeout 1h;
-	tcp_nodelay on;
-	server {
-		listen 127.0.0.1:$nginx_port http2 backlog=4096;
-		location / { return 200 "$(cat "$dir/www/constant")"; }
-	}
-}
-CONF
-nginx -p "$dir" -c nginx.conf &
-nginx=$!
-pids+=("$nginx")
+nginx_constant "$nginx_port" $bytes http2
 nghttpd=
 if command -v nghttpd >/dev/null; then
 	nghttpd_port=$(free_port)
@@ -71,9 +36,6 @@ if command -v nghttpd >/dev/null; then
 	pids+=("$nghttpd")
 fi
 sleep 0.3
-
-# cpu PID: ns on CPU so far, of all its threads.
-cpu() { cat "/proc/$1/task/"*/schedstat | awk '{ n += $1 } END { printf "%.0f\n", n }'; }
 
 # one CONNECTIONS STREAMS PORT PID PATH: "RPS CPU-per-call-in-us"
 one() {
@@ -106,12 +68,7 @@ for shape in "1 32" "32 1"; do
 			if ($5 != "none") printf "   nghttpd %7d %7.3f   ratio %.3f", $5, $6, $2 / $6
 			print "" }'
 	done
-	awk '{ print $2 / ($5 != "none" && $6 < $4 ? $6 : $4) }' "$rows" | sort -g | awk -v limit=$limit '{ r[NR] = $1 }
-		END {
-			median = (r[int((NR + 1) / 2)] + r[int(NR / 2) + 1]) / 2
-			printf "CPU per call, kernel:grpc / the cheaper: median %.3f [%.3f..%.3f] of %d turns; at most %.1f wanted\n",
-				median, r[1], r[NR], NR, limit
-			exit median > limit
-		}' || failed=1
+	awk '{ print $2 / ($5 != "none" && $6 < $4 ? $6 : $4) }' "$rows" |
+		judge $limit "CPU per call, kernel:grpc / the cheaper" || failed=1
 done
 exit $failed
