@@ -30,6 +30,7 @@
 #include "chain/deploy_adapters.h"
 #include "chain/gateway.h"
 #include "chain/netns.h"
+#include "chain/process.h"
 #include "chain/runtime.h"
 
 enum {
@@ -484,31 +485,15 @@ const struct component *deploy_component(const struct deployment *d, unsigned i)
 	return i < d->components ? &d->component[i] : &d->node->other->component[i - d->components];
 }
 
-static uint64_t process_cpu_ns(pid_t pid)
-{
-	struct timespec t;
-	clockid_t clock;
-
-	if (clock_getcpuclockid(pid, &clock) || clock_gettime(clock, &t))
-		return 0;
-	return (uint64_t)t.tv_sec * NS_PER_SEC + (uint64_t)t.tv_nsec;
-}
-
 /* A foreign program may do its work in children of its own, as nginx does in its workers. */
 static uint64_t children_cpu_ns(pid_t pid)
 {
+	pid_t child[PROCESS_WORKERS];
+	const unsigned n = process_children(pid, child, PROCESS_WORKERS);
 	uint64_t sum = 0;
-	char path[64];
-	FILE *f;
-	int child;
 
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
-	f = fopen(path, "re");
-	if (!f)
-		return 0;
-	while (fscanf(f, "%d", &child) == 1)
-		sum += process_cpu_ns(child);
-	fclose(f);
+	for (unsigned i = 0; i < n; i++)
+		sum += process_cpu_ns(child[i]);
 	return sum;
 }
 

@@ -56,6 +56,9 @@ bool signals_wait_or(int fd, int other, uint64_t timeout_ns);
 /* Print `object` as one line of JSON on stdout and flush it. Takes the reference. 0 or -EIO. */
 int json_line(json_t *object);
 
+/* `x` with three significant digits or so, in `out`; "-" when it is not finite. Returns out. */
+const char *amount_text(double x, char out[16]);
+
 /* `x` as a JSON number, or null when it is not finite. New reference. */
 json_t *json_amount(double x);
 

@@ -55,6 +55,15 @@ int json_line(json_t *object)
 	return error;
 }
 
+const char *amount_text(double x, char out[16])
+{
+	if (!isfinite(x))
+		snprintf(out, 16, "-");
+	else
+		snprintf(out, 16, "%.*f", x < 10 ? 2 : x < 100 ? 1 : 0, x);
+	return out;
+}
+
 json_t *json_amount(double x)
 {
 	return isfinite(x) ? json_real(x) : json_null();

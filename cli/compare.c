@@ -151,22 +151,13 @@ static double mean_of(const struct sample *s, unsigned metric)
 	return s->n ? sum / s->n : NAN;
 }
 
-static const char *number(double x, char out[16])
-{
-	if (!isfinite(x))
-		snprintf(out, 16, "-");
-	else
-		snprintf(out, 16, "%.*f", x < 10 ? 2 : x < 100 ? 1 : 0, x);
-	return out;
-}
-
 static void print_means(struct comparison *c, const char *name, const struct sample *s)
 {
 	char text[16];
 
 	fprintf(c->out, "%-28.28s %3u", name, s->n);
 	for (unsigned m = 0; m < METRICS; m++)
-		fprintf(c->out, " %21s", number(mean_of(s, m), text));
+		fprintf(c->out, " %21s", amount_text(mean_of(s, m), text));
 	fputc('\n', c->out);
 	c->lines++;
 }
@@ -185,7 +176,7 @@ static void print_ratios(struct comparison *c, const struct sample *s, const str
 			snprintf(text, sizeof(text), "%.3gx", r.value);
 		else
 			snprintf(text, sizeof(text), "%.3gx [%s, %s]", r.value,
-				 number(r.low, low), number(r.high, high));
+				 amount_text(r.low, low), amount_text(r.high, high));
 		fprintf(c->out, " %21s", text);
 	}
 	fputc('\n', c->out);
@@ -242,7 +233,7 @@ static void print_run(const struct comparison *c, const char *name, unsigned use
 		fprintf(c->out, "%-28s c = %-4u INVALID: %s\n", name, users, out->invalid.text[0]);
 	else
 		fprintf(c->out, "%-28s c = %-4u %10s RPS %10s us of CPU per request\n", name, users,
-			number(out->rps, rps), number(out->ccr_us, ccr));
+			amount_text(out->rps, rps), amount_text(out->ccr_us, ccr));
 	fflush(c->out);
 }
 

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "audit/counters.h"
+#include "chain/process.h"
 #include "cli/cli.h"
 #include "cli/layers.h"
 
@@ -26,17 +27,11 @@ static void add_process(struct layers_config *c, pid_t pid, unsigned group)
 /* Workers do a foreign program's work. */
 static void add_children(struct layers_config *c, pid_t pid, unsigned group)
 {
-	char path[64];
-	FILE *f;
-	int child;
+	pid_t child[PROCESS_WORKERS];
+	const unsigned n = process_children(pid, child, PROCESS_WORKERS);
 
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
-	f = fopen(path, "re");
-	if (!f)
-		return;
-	while (fscanf(f, "%d", &child) == 1)
-		add_process(c, child, group);
-	fclose(f);
+	for (unsigned i = 0; i < n; i++)
+		add_process(c, child[i], group);
 }
 
 static uint32_t inode_of(int fd)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
-#include <glob.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,6 +14,7 @@
 #include "chain/clock.h"
 #include "chain/codec.h"
 #include "chain/http.h"
+#include "chain/process.h"
 #include "cli/startup.h"
 
 enum {
@@ -187,23 +187,9 @@ int world_await(struct startup_world *w, uint64_t timeout_ns)
 /* Each thread has its own: runc's is not the first one. */
 pid_t first_child(pid_t pid)
 {
-	char pattern[64];
-	int child = 0;
-	glob_t g;
+	pid_t child;
 
-	snprintf(pattern, sizeof(pattern), "/proc/%d/task/*/children", pid);
-	if (glob(pattern, 0, NULL, &g))
-		return 0;
-	for (size_t i = 0; i < g.gl_pathc && !child; i++) {
-		FILE *f = fopen(g.gl_pathv[i], "re");
-
-		if (f && fscanf(f, "%d", &child) != 1)
-			child = 0;
-		if (f)
-			fclose(f);
-	}
-	globfree(&g);
-	return child;
+	return process_children(pid, &child, 1) ? child : 0;
 }
 
 /* `line` is "Key:   123 kB"; adds to *sum if it is of that key. */

@@ -11,16 +11,6 @@
 
 enum { TOP_COMPONENTS = 3 };
 
-/* Three significant digits or so, in `out`; "-" for what was not measured. */
-static const char *number(double x, char out[16])
-{
-	if (!isfinite(x))
-		snprintf(out, 16, "-");
-	else
-		snprintf(out, 16, "%.*f", x < 10 ? 2 : x < 100 ? 1 : 0, x);
-	return out;
-}
-
 static double quantile_us(const struct histogram *h, double q)
 {
 	return h->count ? (double)histogram_quantile(h, q) / 1e3 : NAN;
@@ -74,7 +64,7 @@ static void print_components(const struct run_outcome *out, double good)
 				best = i;
 		shown[best] = true;
 		printf("%s%s %s", n ? ", " : "", out->groups.name[best],
-		       number((double)out->used_ns[best] / 1e3 / good, text));
+		       amount_text((double)out->used_ns[best] / 1e3 / good, text));
 	}
 	if (out->groups.count > TOP_COMPONENTS)
 		printf(", %u more", out->groups.count - TOP_COMPONENTS);
@@ -113,10 +103,10 @@ void table_add(struct table *t, unsigned cell, const struct run_request *rq,
 		return;
 	}
 	printf("%-24s %10s %3u %9s %9s | %8s %8s | %8s %8s | %8s %6s %7" PRIu64 "\n", row.dataplane,
-	       row.load, rq->rep, number(out->rps, a),
-	       number(out->ceiling_rps > 0 ? out->ceiling_rps : NAN, b),
-	       number(row.service_p50, c), number(row.service_p99, d), number(row.response_p50, e),
-	       number(row.response_p99, f), number(out->ccr_us, g), number(out->node_percent, h),
+	       row.load, rq->rep, amount_text(out->rps, a),
+	       amount_text(out->ceiling_rps > 0 ? out->ceiling_rps : NAN, b),
+	       amount_text(row.service_p50, c), amount_text(row.service_p99, d), amount_text(row.response_p50, e),
+	       amount_text(row.response_p99, f), amount_text(out->ccr_us, g), amount_text(out->node_percent, h),
 	       r ? r->errors : 0);
 	if (isfinite(out->ccr_us))
 		print_components(out, (double)(r->requests - r->errors));
@@ -176,7 +166,7 @@ void table_medians(const struct table *t)
 		if (seen)
 			continue;
 		for (j = 0; j < 6; j++)
-			number(median(t, t->row[i].cell, columns[j], &n), v[j]);
+			amount_text(median(t, t->row[i].cell, columns[j], &n), v[j]);
 		if (n < 2)
 			continue;
 		if (!head)

@@ -8,7 +8,7 @@ The same records give the same bytes.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Iterable, Sequence
+from typing import Any, Iterable, Sequence
 
 import matplotlib
 
@@ -144,6 +144,31 @@ def spread(wanted: Sequence[float], gap: float) -> list[float]:
         for _ in range(int(count)):
             out.append(total / count + len(out) * gap)
     return out
+
+
+CUT = "An interval that reaches below a tenth of its value is cut there."     # for captions of interval_line's plots
+
+
+def interval_line(ax: Axes, xs: Sequence[float], estimates: Sequence[Any], looks: tuple[str, object, str]) -> Any:
+    """Estimates (value, low, high) over xs as one line for logarithmic axes; None where there are none."""
+    if not estimates:
+        return None
+    colour, dash, marker = looks
+    # A log axis has no room for an interval that reaches 0: it ends at a tenth of the value.
+    low = [e.value - max(e.low if e.low is not None else e.value, e.value / 10) for e in estimates]
+    high = [(e.high if e.high is not None else e.value) - e.value for e in estimates]
+    return ax.errorbar(xs, [e.value for e in estimates], yerr=[low, high] if any(low) or any(high) else None,
+                       color=colour, linestyle=dash, marker=marker, capsize=1.5, elinewidth=0.6, linewidth=1.0,
+                       markersize=2.8)
+
+
+def load_axis(ax: Axes, users: Sequence[float]) -> None:
+    """x: connections, logarithmic, a tick at each that was run."""
+    ax.set_xscale("log", base=2)
+    if users:
+        ax.set_xlim(users[0] / 1.3, users[-1] * 1.3)
+        ax.set_xticks(users, [f"{u:g}" for u in users])
+    ax.xaxis.set_tick_params(which="minor", length=0)
 
 
 def legend_above(fig: Figure, handles: Sequence[object], names: Sequence[str], **more: object) -> None:

@@ -87,7 +87,7 @@ def draw(records: Rows, out_dir: Path) -> list[tuple[str, str]]:
              "Gateway and two functions that do nothing, 256 bytes, no think time. Means with 99 % t intervals "
              f"(from 3 runs on) of {' to '.join(str(n) for n in dict.fromkeys((runs[0], runs[-1])))} runs. "
              "1/RPS is what the paper plots as latency; the latency a client sees is larger by the number of "
-             "connections (Little's law). All axes are logarithmic.")]
+             "connections (Little's law). All axes are logarithmic. " + style.CUT)]
 
 
 def _panel(ax: Axes, conf: Experiment, records: Rows, points: Sequence[str],
@@ -95,31 +95,20 @@ def _panel(ax: Axes, conf: Experiment, records: Rows, points: Sequence[str],
     """One quantity of all systems. Returns (line, name) of what was drawn."""
     lines, every = [], []
     for system in conf.systems:
-        colour, dash, marker = LOOKS.get(system) or style.look(system)
-        xs, ys, low, high = [], [], [], []
+        xs, estimates = [], []
         for point in points:
             rows = select(records, system=system, point=point)
             values = [v for v in map(measure, rows) if v]
             if not values:
                 continue
-            e = mean_interval(values)
             xs.append(rows[0]["concurrency"])
-            ys.append(e.value)
-            # A log axis has no room for an interval that reaches 0: it ends at a tenth of the mean.
-            low.append(e.value - max(e.low if e.low is not None else e.value, e.value / 10))
-            high.append((e.high if e.high is not None else e.value) - e.value)
-        if xs:
-            bars = [low, high] if any(low) or any(high) else None
-            line = ax.errorbar(xs, ys, yerr=bars, color=colour, linestyle=dash, marker=marker, capsize=1.5,
-                               elinewidth=0.6, linewidth=1.0, markersize=2.8)
+            estimates.append(mean_interval(values))
+        line = style.interval_line(ax, xs, estimates, LOOKS.get(system) or style.look(system))
+        if line is not None:
             lines.append((line, conf.system_name(system)))
-            every += ys
+            every += [e.value for e in estimates]
     if every:
         style.log_axis(ax.yaxis, min(every) * 0.8, max(every) * 1.25)
     users = sorted({float(conf.points[p]["users"]) for p in points})
-    ax.set_xscale("log", base=2)
-    if users:
-        ax.set_xlim(users[0] / 1.3, users[-1] * 1.3)
-        ax.set_xticks(users, [f"{u:g}" for u in users])
-    ax.xaxis.set_tick_params(which="minor", length=0)
+    style.load_axis(ax, users)
     return lines

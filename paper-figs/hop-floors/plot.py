@@ -59,7 +59,7 @@ def draw(records: Rows, out_dir: Path) -> list[tuple[str, str]]:
     return [("hop-floors",
              "One hop within a chain, one request at a time: medians of (six functions less two) / 4, with the exact "
              "99 % interval of the median where there are runs enough. Dotted: what the machine itself charges, from "
-             f"perhop floor{floors}. A difference that the noise made negative is not drawn.")]
+             f"perhop floor{floors}. A difference that the noise made negative is not drawn. " + style.CUT)]
 
 
 def _labels(floors: Mapping[str, float]) -> list[tuple[str, float]]:
@@ -76,8 +76,7 @@ def _labels(floors: Mapping[str, float]) -> list[tuple[str, float]]:
 def _panel(ax: Any, conf: Experiment, records: Rows, place: str, key: str) -> dict[str, Any]:
     lines: dict[str, Any] = {}
     for system in conf.systems:
-        colour, dash, marker = style.look(system)
-        xs, ys, low, high = [], [], [], []
+        xs, estimates = [], []
         for size in sizes(conf, records, place):
             values = price(records, system, f"{place}-{size}", key)
             if not values:
@@ -86,11 +85,8 @@ def _panel(ax: Any, conf: Experiment, records: Rows, place: str, key: str) -> di
             if e.value <= 0:
                 continue
             xs.append(size)
-            ys.append(e.value)
-            low.append(e.value - max(e.low if e.low is not None else e.value, e.value / 10))
-            high.append((e.high if e.high is not None else e.value) - e.value)
-        if xs:
-            lines[conf.system_name(system)] = ax.errorbar(
-                xs, ys, yerr=[low, high] if any(low) or any(high) else None, color=colour, linestyle=dash,
-                marker=marker, capsize=1.5, elinewidth=0.6, linewidth=1.0, markersize=3)
+            estimates.append(e)
+        line = style.interval_line(ax, xs, estimates, style.look(system))
+        if line is not None:
+            lines[conf.system_name(system)] = line
     return lines

@@ -47,36 +47,27 @@ def draw(records: Rows, out_dir: Path) -> list[tuple[str, str]]:
     return [("slide-sure",
              "Online Boutique, no think time, on one node and on two (network namespaces joined by a veth, on the same "
              "CPUs as the load generator). All wait adaptively but DPDK, which yields. Means with 99 % t intervals (from "
-             "3 runs on). Both rows of a column share their axis; all axes are logarithmic.")]
+             "3 runs on). Both rows of a column share their axis; all axes are logarithmic. " + style.CUT)]
 
 
 def _panel(ax: Axes, conf: Experiment, records: Rows, systems: Sequence[str], key: str) -> dict[str, Any]:
     """One quantity of some systems. Returns name to line of what was drawn."""
     lines: dict[str, Any] = {}
     for system in systems:
-        colour, dash, marker = LOOKS[system]
-        xs, ys, low, high = [], [], [], []
+        xs, estimates = [], []
         for point in conf.points:
             rows = select(records, system=system, point=point)
             values = [v for v in (dig(r, key) for r in rows) if v]
             if not values:
                 continue
-            e = mean_interval(values)
             xs.append(rows[0]["concurrency"])
-            ys.append(e.value)
-            low.append(e.value - max(e.low if e.low is not None else e.value, e.value / 10))
-            high.append((e.high if e.high is not None else e.value) - e.value)
-        if xs:
-            lines[conf.system_name(system)] = ax.errorbar(
-                xs, ys, yerr=[low, high], color=colour, linestyle=dash, marker=marker, capsize=1.5, elinewidth=0.6,
-                linewidth=1.0, markersize=2.8)
+            estimates.append(mean_interval(values))
+        line = style.interval_line(ax, xs, estimates, LOOKS[system])
+        if line is not None:
+            lines[conf.system_name(system)] = line
     every = [v for r in records for v in [dig(r, key)] if v]
     if every:
         style.log_axis(ax.yaxis, min(every) * 0.8, max(every) * 1.25)
     users = sorted({r["concurrency"] for r in records})
-    ax.set_xscale("log", base=2)
-    if users:
-        ax.set_xlim(users[0] / 1.3, users[-1] * 1.3)
-        ax.set_xticks(users, [f"{u:g}" for u in users])
-    ax.xaxis.set_tick_params(which="minor", length=0)
+    style.load_axis(ax, users)
     return lines

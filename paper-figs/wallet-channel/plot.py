@@ -46,20 +46,13 @@ def draw(records: Rows, out_dir: Path) -> list[tuple[str, str]]:
     n = f"n = {min(counts)}" + (f" to {max(counts)}" if max(counts) > min(counts) else "") if counts else "n = 0"
     return [("wallet-channel", "Left: time from one function to the next (a chain's mean time less that of one function, "
              "over its transfers). Right: mean time of a request of 16 KB over the length of the chain. One request at a "
-             f"time, all on one core; means with 99 % t intervals (from 3 runs on), {n}. Axes are logarithmic.")]
+             f"time, all on one core; means with 99 % t intervals (from 3 runs on), {n}. Axes are logarithmic. " + style.CUT)]
 
 
 def _line(ax: Axes, data: Mapping[int, Sequence[float]], system: str) -> Any:
     """One system's means with intervals; None without data."""
-    if not data:
-        return None
-    colour, dash, marker = LOOKS.get(system) or style.look(system)
-    estimates = [mean_interval(v) for v in data.values()]
-    # A log axis has no room for an interval that reaches 0: it ends at a tenth of the mean.
-    low = [e.value - max(e.low if e.low is not None else e.value, e.value / 10) for e in estimates]
-    high = [(e.high if e.high is not None else e.value) - e.value for e in estimates]
-    return ax.errorbar(list(data), [e.value for e in estimates], yerr=[low, high], color=colour, linestyle=dash,
-                       marker=marker, capsize=2, elinewidth=0.8)
+    return style.interval_line(ax, list(data), [mean_interval(v) for v in data.values()],
+                               LOOKS.get(system) or style.look(system))
 
 
 def _axes(ax: Axes, xs: Sequence[int], x_label: str, title: str) -> None:

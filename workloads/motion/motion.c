@@ -45,6 +45,12 @@ static int write_structured(char *out, size_t room, const char *id, const struct
 			e->on ? "on" : "off", at_ms);
 }
 
+/* When `u`'s next event is due. Of the first, due at 0, too: a due time of 0 would mean none. */
+static uint64_t due_ns(const struct motion_app *app, const struct motion_user *u)
+{
+	return 1 + (uint64_t)((double)(at_of(&app->trace, u->sent) * NS_PER_MS) / app->scale);
+}
+
 int motion_publish(void *user, uint64_t *random, struct user_request *rq)
 {
 	const struct motion_app *app = rq->app ? rq->app->private : NULL;
@@ -63,7 +69,7 @@ int motion_publish(void *user, uint64_t *random, struct user_request *rq)
 		return -EMSGSIZE;
 	rq->length = (size_t)n;
 	u->sent++;
-	rq->due_ns = 1 + (uint64_t)((double)(at_of(&app->trace, u->sent) * NS_PER_MS) / app->scale);
+	rq->due_ns = due_ns(app, u);
 	return 0;
 }
 
@@ -96,8 +102,7 @@ int motion_next(void *user, uint64_t *random, struct user_request *rq)
 		return -EMSGSIZE;
 	rq->length = (size_t)n;
 	u->sent++;
-	/* Of the first event due at 0 too: a due time of 0 would mean none. */
-	rq->due_ns = 1 + (uint64_t)((double)(at_of(&app->trace, u->sent) * NS_PER_MS) / app->scale);
+	rq->due_ns = due_ns(app, u);
 	return 0;
 }
 
