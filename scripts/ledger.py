@@ -33,6 +33,7 @@ class Entry:
     sentence: str
     run_ids: tuple[str, ...] = ()
     experiment: str = ""    # folder that judged it; "": none
+    is_input: bool = False  # taken over by a workload, and so no result
 
     def as_json(self) -> dict[str, Any]:
         """For verdicts.json."""
@@ -40,7 +41,7 @@ class Entry:
         return {"artifact": r.artifact, "system": r.system, "condition": r.condition, "metric": r.metric,
                 "published": f"{r.value} {r.unit}", "verdict": self.kind, "claim": self.claim,
                 "measured": self.measured, "sentence": self.sentence, "experiment": self.experiment,
-                "run_ids": list(self.run_ids)}
+                "run_ids": list(self.run_ids), "input": self.is_input}
 
 
 @lru_cache(maxsize=4)
@@ -68,7 +69,8 @@ def _entry(row: Published, claims: Sequence[tuple[str, Verdict]], judged: Mappin
     about.sort(key=lambda pair: pair[1].kind == NOT_APPLICABLE)
     if about:
         folder, claim = about[0]
-        return Entry(row, claim.kind, claim.claim, claim.measured, claim.sentence, claim.run_ids, folder)
+        return Entry(row, claim.kind, claim.claim, claim.measured, claim.sentence, claim.run_ids, folder,
+                     claim.is_input)
     here = [f for f in homes if f in judged]
     if here:
         why = f"No claim of {', '.join(here)} rests on this number." if any(judged[f] for f in here) else \

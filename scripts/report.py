@@ -20,7 +20,7 @@ from runner import LATE, REPORT, write_whole
 from stats import remarks
 from sweeps import crossing_sentences
 from tables import Table, output_table, point_table
-from verdicts import KINDS, NOT_APPLICABLE, Verdict, counts, reference
+from verdicts import KINDS, NOT_APPLICABLE, Verdict, counts, inputs_told, reference
 
 FINDINGS = rec.ROOT / "docs" / "findings.md"
 MEANING = {
@@ -242,7 +242,7 @@ def markdown(report: Report) -> str:
     tally_ = counts(report.entries)
     out += ["## Verdicts", "", f"{len(report.entries)} published numbers: "
             + ", ".join(f"{tally_[k]} {k} ({MEANING[k]})" for k in KINDS if tally_[k])
-            + ". Records are named in verdicts.json.", "", table.markdown()]
+            + ". " + inputs_told(report.entries) + " Records are named in verdicts.json.", "", table.markdown()]
     for d in report.drawn:
         out += [f"## {d.experiment.title}: figures and published numbers", ""]
         for path, caption in d.figures:

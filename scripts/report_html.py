@@ -14,7 +14,7 @@ from report import (MEANING, METHOD, Report, artifact_title, checks, highlights,
                     when)
 from report_page import CSS, SCRIPT
 from sweeps import crossing_sentences
-from verdicts import KINDS, NOT_APPLICABLE, Verdict, counts
+from verdicts import KINDS, NOT_APPLICABLE, Verdict, counts, inputs_told
 
 e = html.escape
 
@@ -87,6 +87,8 @@ def _masthead(report: Report) -> Iterator[str]:
     yield bar(tally)
     yield "<ul class=tally>" + "".join(
         f"<li><b>{tally[k]}</b>{chip(k)}<small>{e(MEANING[k])}</small></li>" for k in KINDS) + "</ul>"
+    if inputs_told(report.entries):
+        yield f"<p class=quiet>{e(inputs_told(report.entries))}</p>"
     yield ("<p class=quiet>Raw data: <a href=records.jsonl>records</a>, <a href=plan.json>plan</a>, "
            "<a href=verdicts.json>verdicts</a>, <a href=claims.json>claims</a>. The same as <a href=report.md>Markdown</a> "
            "and <a href=tables.tex>LaTeX tables</a>.</p></header>")

@@ -77,6 +77,7 @@ class Verdict:
     expected: float | None = None           # of a ratio: the published one…
     estimate: Estimate | None = None        # …and ours, for the report's picture of both
     headline: bool = False                  # goes to the head of the report
+    is_input: bool = False                  # taken over by a workload, and so no result
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -184,3 +185,9 @@ def missing(artifact: str, claim: str, value: str, why: str, rows: Sequence[Publ
 def counts(verdicts: Sequence[Any]) -> Mapping[str, int]:
     """How many of each kind, in the order of KINDS. Of claims, or of entries of the ledger."""
     return {kind: sum(v.kind == kind for v in verdicts) for kind in KINDS}
+
+
+def inputs_told(verdicts: Sequence[Any]) -> str:
+    """A sentence on those that are 'reproduced' because they were taken over; '' when none is."""
+    n = sum(v.kind == REPRODUCED and v.is_input for v in verdicts)
+    return f"{n} of the {counts(verdicts)[REPRODUCED]} reproduced are inputs that the workloads take over, not results." if n else ""

@@ -35,7 +35,7 @@ def judge(records: Rows, reference: Sequence[Published]) -> list[Verdict]:
         judge_one = _sequence if row.artifact in FUNCTIONS else _service
         kind, measured, sentence = judge_one(row, app, reference)
         out.append(Verdict(row.artifact, claim, f"{row.value} {row.unit}", measured, kind, sentence, run_ids(rows),
-                           (row,)))
+                           (row,), is_input=True))
     return out
 
 

@@ -28,8 +28,8 @@ from experiment import make_plan, read
 from figures import draw, load_module
 from ledger import ledger, unmeasured
 from stats import Estimate, ratio_interval
-from verdicts import (INCONSISTENT, KINDS, NOT_APPLICABLE, NOT_REPRODUCED, REPRODUCED, TREND, Verdict, judge_ratio, number,
-                      published, reference, with_half)
+from verdicts import (INCONSISTENT, KINDS, NOT_APPLICABLE, NOT_REPRODUCED, REPRODUCED, TREND, Verdict, inputs_told, judge_ratio,
+                      number, published, reference, with_half)
 
 FIGURES = synthetic.ROOT / "paper-figs"
 BOUTIQUE = FIGURES / "fig08-09-boutique"
@@ -311,6 +311,16 @@ class Ledger(unittest.TestCase):
         claim = Verdict("slide-startup", "unikernel over container", "4×", "5×", REPRODUCED, "s")
         entry, = [e for e in ledger(reference(), {"x": [claim]}, {}) if e.row.artifact == "slide-startup"]
         self.assertEqual((entry.kind, entry.claim, entry.experiment), (REPRODUCED, claim.claim, "x"))
+
+    def test_what_a_workload_takes_over_is_told_apart_from_what_was_reproduced(self) -> None:
+        a, b, c = reference()[:3]
+        result, taken = (Verdict(r.artifact, "c", "1", "1", REPRODUCED, "s", rows=(r,), is_input=i)
+                         for r, i in ((a, False), (b, True)))
+        other = Verdict(c.artifact, "c", "1", "1", INCONSISTENT, "s", rows=(c,), is_input=True)
+        entries = ledger(reference(), {"x": [result, taken, other]}, {})
+        self.assertEqual([e.as_json()["input"] for e in entries[:3]], [False, True, True])
+        self.assertTrue(inputs_told(entries).startswith("1 of the 2 reproduced are inputs"))
+        self.assertEqual(inputs_told(entries[:1]), "")
 
     def test_reasons_are_given_for_published_artifacts_only(self) -> None:
         self.assertLessEqual(set(unmeasured()), {r.artifact for r in reference()})
