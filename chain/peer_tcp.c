@@ -28,6 +28,7 @@ enum { RECVS = 16, SCRATCH_BYTES = 64 << 10 };
 struct peer_tcp {
 	struct peer_config c;
 	int listener, fd;           /* -1: none */
+	int knocking;               /* accepted while there is a connection, and has not said HELLO; -1: none */
 	bool connected, readable, writable;
 	uint64_t retry_ns;
 	struct message *posted;     /* what the next recv goes into */
@@ -60,11 +61,16 @@ static void tune(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
 }
 
-static int adopt(struct peer_tcp *p, int fd)
+static int watch(struct peer_tcp *p, int fd)
 {
 	tune(fd);
-	p->fd = fd;
 	return p->c.watch(p->c.arg, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, true);
+}
+
+static int adopt(struct peer_tcp *p, int fd)
+{
+	p->fd = fd;
+	return watch(p, fd);
 }
 
 static void connected(struct peer_tcp *p)
@@ -88,18 +94,48 @@ static void try_connect(struct peer_tcp *p)
 		drop(p);
 }
 
+static void knock(struct peer_tcp *p, int fd)
+{
+	if (p->knocking >= 0)
+		close(p->knocking);
+	p->knocking = fd;
+}
+
+/* A newer connection than the one there is: the other node's gateway was started again, or somebody else is there. */
 static void accept_one(struct peer_tcp *p)
 {
 	int fd = accept4(p->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	if (fd < 0)
 		return;
-	/* The newest one counts: the other node's gateway may have been started again. */
-	fail(p, "the other node has connected anew");
+	if (p->connected) {
+		knock(p, fd);
+		if (watch(p, fd))
+			knock(p, -1);
+		return;
+	}
 	if (adopt(p, fd))
 		drop(p);
 	else
 		connected(p);
+}
+
+static void hear_knocking(struct peer_tcp *p)
+{
+	const int fd = p->knocking;
+	unsigned char hello[PEER_HEADER_BYTES];
+	const ssize_t n = recv(fd, hello, sizeof(hello), MSG_PEEK | MSG_DONTWAIT);
+
+	if ((n < 0 && (errno == EAGAIN || errno == EINTR)) || (n > 0 && n < (ssize_t)sizeof(hello)))
+		return;
+	if (n < 0 || !peer_is_hello(hello, (size_t)n, p->c.node->fingerprint)) {
+		knock(p, -1);
+		return;
+	}
+	p->knocking = -1;
+	fail(p, "the other node has connected anew");
+	p->fd = fd;
+	connected(p);
 }
 
 static void finish_connect(struct peer_tcp *p)
@@ -119,6 +155,10 @@ static void tcp_ready(void *priv, int fd, uint32_t events)
 
 	if (fd == p->listener) {
 		accept_one(p);
+		return;
+	}
+	if (fd == p->knocking) {
+		hear_knocking(p);
 		return;
 	}
 	if (fd != p->fd)
@@ -237,6 +277,7 @@ static void tcp_close(void *priv)
 	if (!p)
 		return;
 	drop(p);
+	knock(p, -1);
 	if (p->listener >= 0)
 		close(p->listener);
 	if (p->posted)
@@ -254,7 +295,7 @@ static int tcp_open(void **priv, const struct peer_config *c, char *why, size_t 
 	if (!p)
 		return -ENOMEM;
 	p->c = *c;
-	p->fd = p->listener = -1;
+	p->fd = p->listener = p->knocking = -1;
 	if (!c->node->listens)
 		return 0;
 	p->listener = netns_listen(c->node->netns, &c->node->peer, 4);

@@ -10,6 +10,17 @@ static bool is_back(const struct peer_header *h)
 	return h->flags & PEER_BACK;
 }
 
+bool peer_is_hello(const void *at, size_t n, uint64_t fingerprint)
+{
+	static const struct peer_limits none = { 0 };
+	struct peer_header h;
+
+	if (n < sizeof(h))
+		return false;
+	memcpy(&h, at, sizeof(h));
+	return !peer_header_check(&h, &none, true) && h.fingerprint == fingerprint;
+}
+
 int peer_header_check(const struct peer_header *h, const struct peer_limits *l, bool first)
 {
 	if (h->magic != PEER_MAGIC || h->version != PEER_VERSION ||

@@ -61,6 +61,12 @@ struct peer_limits {
 	uint32_t functions, topics;
 };
 
+/*
+ * Do the first `n` bytes of a connection begin with the HELLO of a node with this fingerprint? Anybody can reach the port: a
+ * connection that works is given up for a new one only when that one has said so.
+ */
+bool peer_is_hello(const void *at, size_t n, uint64_t fingerprint);
+
 /* Is a received header sound? 0 or -EBADMSG. `first`: it must be a HELLO, else it must not. */
 int peer_header_check(const struct peer_header *h, const struct peer_limits *l, bool first);
 

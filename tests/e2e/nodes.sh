@@ -83,11 +83,14 @@ port=$((20000 + RANDOM % 20000))
 b=sure,node=b,peer=127.0.0.1:$port a=sure,node=a,peer=127.0.0.1:$port
 if serve -d "$b" -w boutique && serve -d "$a" -w boutique; then
 	check "two perhops, a node each, are one deployment" "status $(get)" until_true 10 answers
-	# What no peer would send: refused, and the next request is served.
+	# What no peer would send: refused; the two nodes' connection does not notice, nor does a request.
+	before=$(metric "$url" perhop_link_connections_total)
 	for bytes in '\0' 'PhH1' "$(printf 'GET / HTTP/1.1\\r\\n\\r\\n%0200d' 0)"; do
 		printf '%b' "$bytes" >"/dev/tcp/127.0.0.1/$port"
 	done 2>/dev/null
-	check "bytes that no peer sends do not end it" "status $(get)" until_true 15 answers
+	check "bytes that no peer sends are refused, and a request does not notice" "status $(get)" answers
+	check "nor does the nodes' connection" "$(metric "$url" perhop_link_connections_total), was $before" \
+		test "$(metric "$url" perhop_link_connections_total)" = "$before"
 else
 	not_ok "two perhops, a node each" "$(cat "$serve_log")"
 fi

@@ -228,6 +228,22 @@ static void a_stream_begins_with_a_hello_and_has_one(void **state)
 			 -EBADMSG);
 }
 
+static void only_the_other_nodes_hello_ends_a_connection_that_works(void **state)
+{
+	struct peer_header h = { .magic = PEER_MAGIC, .version = PEER_VERSION, .kind = PEER_HELLO, .fingerprint = 7 };
+
+	(void)state;
+	assert_true(peer_is_hello(&h, sizeof(h), 7));
+	assert_false(peer_is_hello(&h, sizeof(h) - 1, 7));
+	assert_false(peer_is_hello(&h, sizeof(h), 8));
+	h.kind = PEER_PING;
+	assert_false(peer_is_hello(&h, sizeof(h), 7));
+	h.kind = PEER_HELLO;
+	h.length = 1;
+	assert_false(peer_is_hello(&h, sizeof(h), 7));
+	assert_false(peer_is_hello("GET / HTTP/1.1\r\n\r\n0123456789abcdef0123456789abcdef0123456789abcdef", 64, 7));
+}
+
 static void every_unsound_field_is_refused(void **state)
 {
 	const struct node *n = *state;
@@ -288,6 +304,7 @@ int main(void)
 		TEST(what_is_half_received_is_given_back),
 		TEST(without_a_buffer_the_payload_is_passed_over),
 		TEST(a_stream_begins_with_a_hello_and_has_one),
+		TEST(only_the_other_nodes_hello_ends_a_connection_that_works),
 		TEST(every_unsound_field_is_refused),
 		TEST(posted_buffers_are_not_in_use_until_something_lands),
 	};

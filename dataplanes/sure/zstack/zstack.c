@@ -56,6 +56,7 @@ struct zstack {
 	struct netif netif;
 	bool netif_added;
 	struct tcp_pcb *listener, *pcb;
+	struct tcp_pcb *knocking;   /* accepted while there is a connection, and has not said HELLO; or NULL */
 	bool connected;
 	const char *broken;         /* why the connection is to be ended */
 	uint64_t now_ns, retry_ns, timers_ns;
@@ -293,22 +294,76 @@ static err_t on_connected(void *arg, struct tcp_pcb *pcb, err_t err)
 	return ERR_OK;
 }
 
+/* In place of the connection that there may be. */
+static void let_in(struct zstack *z, struct tcp_pcb *pcb)
+{
+	const bool was = z->connected;
+
+	forget(z);
+	if (was)
+		z->c.events->down(z->c.arg, "the other node has connected anew");
+	adopt(z, pcb);
+	on_connected(z, pcb, ERR_OK);
+}
+
+/* Whoever has connected beside the connection there is. */
+static void send_away(struct zstack *z)
+{
+	struct tcp_pcb *pcb = z->knocking;
+
+	z->knocking = NULL;
+	if (!pcb)
+		return;
+	tcp_arg(pcb, NULL);
+	tcp_err(pcb, NULL);
+	tcp_recv(pcb, NULL);
+	tcp_abort(pcb);
+}
+
+static void on_knock_error(void *arg, err_t err)
+{
+	struct zstack *z = arg;
+
+	(void)err;
+	z->knocking = NULL;
+}
+
+/* A HELLO is one segment: what comes otherwise is no node's. */
+static err_t on_knock(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
+{
+	unsigned char hello[PEER_HEADER_BYTES] = { 0 };
+	struct zstack *z = arg;
+	const size_t n = p ? pbuf_copy_partial(p, hello, sizeof(hello), 0) : 0;
+
+	(void)err;
+	if (!peer_is_hello(hello, n, z->c.node->fingerprint)) {
+		if (p)
+			pbuf_free(p);
+		send_away(z);
+		return ERR_ABRT;
+	}
+	z->knocking = NULL;
+	let_in(z, pcb);
+	return on_recv(z, pcb, p, ERR_OK);
+}
+
 static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
 {
 	struct zstack *z = arg;
 
 	if (err != ERR_OK || !pcb)
 		return ERR_VAL;
-	/* The newest one counts: the other node's gateway may have been started again. */
-	if (z->pcb) {
-		const bool was = z->connected;
-
-		forget(z);
-		if (was)
-			z->c.events->down(z->c.arg, "the other node has connected anew");
+	if (z->connected && !z->broken) {
+		/* The other node's gateway was started again, or somebody else is there: see peer_is_hello. */
+		send_away(z);
+		z->knocking = pcb;
+		tcp_arg(pcb, z);
+		tcp_recv(pcb, on_knock);
+		tcp_err(pcb, on_knock_error);
+		return ERR_OK;
 	}
-	adopt(z, pcb);
-	return on_connected(z, pcb, ERR_OK);
+	let_in(z, pcb);
+	return ERR_OK;
 }
 
 static void try_connect(struct zstack *z)
@@ -499,6 +554,7 @@ static void zstack_close(void *priv)
 {
 	struct zstack *z = priv;
 
+	send_away(z);
 	forget(z);
 	if (z->listener)
 		tcp_close(z->listener);
