@@ -82,19 +82,6 @@ void mesh_detach(struct mesh_port *p)
 		waiter_close(&p->waiter);
 }
 
-int mesh_room(struct mesh_port *p, instance_id to)
-{
-	if (to >= p->n)
-		return -EPIPE;
-	return ring_room(&p->out[to]) ? 0 : -EAGAIN;
-}
-
-void mesh_push(struct mesh_port *p, const struct descriptor *d)
-{
-	p->touched |= UINT64_C(1) << d->target;
-	(void)ring_push(&p->out[d->target], d, 1);
-}
-
 void mesh_flush(struct mesh_port *p)
 {
 	if (!p->touched)
@@ -109,8 +96,9 @@ uint32_t mesh_pop(struct mesh_port *p, struct descriptor *d, uint32_t max)
 	unsigned at = p->first;
 	uint32_t n = 0;
 
-	for (unsigned i = 0; i < p->n && n < max; i++) {
-		n += ring_pop(&p->in[at], d + n, max - n, p->self);
+	for (unsigned left = p->n; left && n < max; left--) {
+		if (ring_ready(&p->in[at]))
+			n += ring_pop(&p->in[at], d + n, max - n, p->self);
 		at = at + 1 == p->n ? 0 : at + 1;
 	}
 	p->first = p->first + 1 >= p->n ? 0 : p->first + 1;

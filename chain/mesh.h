@@ -52,10 +52,19 @@ int mesh_attach(struct mesh_port *p, struct mesh *m, struct endpoint *ep, enum w
 void mesh_detach(struct mesh_port *p);
 
 /* Is there room for a descriptor to `to`? 0, -EAGAIN, or -EPIPE: no such endpoint. */
-int mesh_room(struct mesh_port *p, instance_id to);
+static inline int mesh_room(struct mesh_port *p, instance_id to)
+{
+	if (to >= p->n)
+		return -EPIPE;
+	return ring_room(&p->out[to]) ? 0 : -EAGAIN;
+}
 
 /* Push a descriptor for which mesh_room has just found room. */
-void mesh_push(struct mesh_port *p, const struct descriptor *d);
+static inline void mesh_push(struct mesh_port *p, const struct descriptor *d)
+{
+	p->touched |= UINT64_C(1) << d->target;
+	(void)ring_push(&p->out[d->target], d, 1);
+}
 
 void mesh_flush(struct mesh_port *p);
 

@@ -269,8 +269,12 @@ static int refuse(struct pool *p, int err)
 	return err;
 }
 
-/* Change the tag of `index` if `owner` holds it: `to` holds it then, or gets it once it takes it. */
-static int retag(struct pool *p, uint32_t index, instance_id owner, instance_id to,
+/*
+ * Change the tag of `index` if `owner` holds it: `to` holds it then, or gets it once it takes it. A store does: nobody but its
+ * holder changes the tag of a buffer that is held, unless the holder has died (pool_reclaim). And it lets the stores
+ * to the message be under way to the other core together with it, where a locked instruction would wait for each.
+ */
+static inline int retag(struct pool *p, uint32_t index, instance_id owner, instance_id to,
 		 enum tag_state state, uint32_t *generation)
 {
 	uint64_t word = atomic_load_explicit(&p->tags[index].word, memory_order_relaxed);
@@ -280,10 +284,7 @@ static int retag(struct pool *p, uint32_t index, instance_id owner, instance_id 
 	*generation = tag_generation(word) + 1;
 	if (state == TAG_MOVING)
 		atomic_store_explicit(&p->tags[index].sender, owner, memory_order_relaxed);
-	if (!atomic_compare_exchange_strong_explicit(&p->tags[index].word, &word,
-						     tag_word(*generation, to, state),
-						     memory_order_acq_rel, memory_order_relaxed))
-		return -EPERM;
+	atomic_store_explicit(&p->tags[index].word, tag_word(*generation, to, state), memory_order_release);
 	return 0;
 }
 
@@ -326,7 +327,7 @@ int pool_undescribe(struct pool *p, const struct descriptor *d, instance_id from
 	return 0;
 }
 
-int pool_take(struct pool *p, const struct descriptor *d, instance_id self, struct message **out)
+static inline int take(struct pool *p, const struct descriptor *d, instance_id self, struct message **out)
 {
 	uint32_t index = d->offset >> p->shift;
 	uint64_t word;
@@ -346,9 +347,19 @@ int pool_take(struct pool *p, const struct descriptor *d, instance_id self, stru
 	return 0;
 }
 
+int pool_take(struct pool *p, const struct descriptor *d, instance_id self, struct message **out)
+{
+	return take(p, d, self, out);
+}
+
+static inline bool sound(const struct pool *p, const struct descriptor *d, const struct message *m)
+{
+	return d->length == sizeof(*m) + m->length && !message_check(m, p->bytes);
+}
+
 void pool_sound(struct pool *p, const struct descriptor *d, struct message *m)
 {
-	if (d->length == sizeof(*m) + m->length && !message_check(m, p->bytes))
+	if (sound(p, d, m))
 		return;
 	/* It is ours but cannot be believed: repair the header, so that it can still be answered. */
 	refuse(p, 0);
@@ -361,9 +372,9 @@ void pool_sound(struct pool *p, const struct descriptor *d, struct message *m)
 
 int pool_accept(struct pool *p, const struct descriptor *d, instance_id self, struct message **out)
 {
-	int err = pool_take(p, d, self, out);
+	int err = take(p, d, self, out);
 
-	if (!err)
+	if (!err && !sound(p, d, *out))
 		pool_sound(p, d, *out);
 	return err;
 }

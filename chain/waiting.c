@@ -215,22 +215,16 @@ static void learn(struct waiter *w, uint64_t ns, bool slept)
 		score_yields(w, !slept);
 }
 
-void waiter_busy(struct waiter *w)
+void waiter_ended(struct waiter *w)
 {
-	if (!w->idle_ns)
-		return;
 	learn(w, clock_now_ns() - w->idle_ns, false);
 	w->idle_ns = 0;
 }
 
-void waiter_heard(struct waiter *w, unsigned messages)
+void waiter_conduct(struct waiter *w, unsigned messages)
 {
-	enum trial_way way;
+	enum trial_way way = trial_heard(&w->trial, clock_now_ns(), messages);
 
-	waiter_busy(w);
-	if (!w->conducts)
-		return;
-	way = trial_heard(&w->trial, clock_now_ns(), messages);
 	if (way != atomic_load_explicit(&w->hall->shared->way, memory_order_relaxed))
 		atomic_store_explicit(&w->hall->shared->way, way, memory_order_relaxed);
 }
@@ -331,23 +325,12 @@ static bool give_way(struct waiter *w)
 	return true;
 }
 
-bool waiter_step(struct waiter *w)
+/* waiter_step of an adaptive one. */
+static bool learned_step(struct waiter *w)
 {
 	enum trial_way way;
 	uint64_t now, limit;
 
-	switch (w->mode) {
-	case WAITING_BLOCK:
-		return false;
-	case WAITING_SPIN:
-		__builtin_ia32_pause();
-		return true;
-	case WAITING_YIELD:
-		sched_yield();
-		return true;
-	default:
-		break;
-	}
 	if (!w->idle_ns)
 		begin(w);
 	way = way_of(w);
@@ -367,6 +350,27 @@ bool waiter_step(struct waiter *w)
 		w->stolen = STOLEN_WAITS;
 	w->seen_ns = now;
 	return now - w->idle_ns < limit;
+}
+
+static inline bool step(struct waiter *w)
+{
+	switch (w->mode) {
+	case WAITING_BLOCK:
+		return false;
+	case WAITING_SPIN:
+		__builtin_ia32_pause();
+		return true;
+	case WAITING_YIELD:
+		sched_yield();
+		return true;
+	default:
+		return learned_step(w);
+	}
+}
+
+bool waiter_step(struct waiter *w)
+{
+	return step(w);
 }
 
 /* ---- The ways to wait ------------------------------------------------------------------------- */
@@ -390,7 +394,7 @@ int waiter_wait(struct waiter *w, bool (*ready)(void *arg), void *arg, int64_t t
 	int64_t left = -1;
 
 	for (unsigned polls = 0; !ready(arg); polls++) {
-		bool again = waiter_step(w);
+		bool again = step(w);
 
 		if (timeout_ns >= 0) {
 			now = clock_now_ns();

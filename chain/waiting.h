@@ -137,11 +137,24 @@ struct waiter {
 void waiter_open(struct waiter *w, struct hall *h, instance_id self, enum waiting mode);
 void waiter_close(struct waiter *w);
 
+/* What the next two do when there is something to do, which is never so for one that only spins. */
+void waiter_ended(struct waiter *w);
+void waiter_conduct(struct waiter *w, unsigned messages);
+
 /* There is work: the wait, if there was one, is over. */
-void waiter_busy(struct waiter *w);
+static inline void waiter_busy(struct waiter *w)
+{
+	if (w->idle_ns)
+		waiter_ended(w);
+}
 
 /* The same: `messages` came. */
-void waiter_heard(struct waiter *w, unsigned messages);
+static inline void waiter_heard(struct waiter *w, unsigned messages)
+{
+	waiter_busy(w);
+	if (w->conducts)
+		waiter_conduct(w, messages);
+}
 
 /*
  * On a dataplane whose messages wake the receiver by themselves (sockets): messages are about to go to

@@ -11,6 +11,15 @@
 
 enum floor_place { FLOOR_ALONE, FLOOR_SAME_CORE, FLOOR_CROSS_CORE, FLOOR_CROSS_AWAKE };
 
+/* What one side has for itself: in memory that both map, hence on a line of its own. */
+struct floor_end {
+	alignas(64) struct ring_sender out;
+	struct ring_receiver in;
+	struct descriptor last;     /* received; its offset says where the 16 bytes lie */
+};
+
+struct index_ring;
+
 /* Two processes that hand 16 bytes back and forth; shared by them. */
 struct floor_link {
 	alignas(64) _Atomic uint32_t word;          /* cache-line: whose turn it is */
@@ -22,8 +31,9 @@ struct floor_link {
 	int error;
 	int fd[2];                                  /* by side */
 	struct ring *ring[2];                       /* by receiver */
-	struct ring_sender out[2];
-	struct ring_receiver in[2];
+	struct index_ring *index_ring[2];
+	struct floor_end end[2];                    /* by side */
+	alignas(64) uint64_t payload[2];            /* the 16 bytes */
 	void *dataplane;                            /* when the mechanism is one */
 	const char *spec;
 };

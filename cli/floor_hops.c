@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The mechanisms of `perhop floor`. Each carries a 16-byte descriptor, or nothing but its own news. */
+/*
+ * The mechanisms of `perhop floor`. Each carries a descriptor of 16 bytes that lie in shared memory, and whoever has it writes
+ * to them where it says, as a function does; or nothing but its own news.
+ */
 #include <errno.h>
 #include <linux/futex.h>
 #include <sched.h>
@@ -68,8 +71,8 @@ static int ring_open(struct floor_link *l)
 				     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 		if (l->ring[side] == MAP_FAILED)
 			return -errno;
-		ring_sender_open(&l->out[!side], l->ring[side], SLOTS);
-		ring_receiver_open(&l->in[side], l->ring[side], SLOTS);
+		ring_sender_open(&l->end[!side].out, l->ring[side], SLOTS);
+		ring_receiver_open(&l->end[side].in, l->ring[side], SLOTS);
 	}
 	return 0;
 }
@@ -81,18 +84,25 @@ static void ring_close(struct floor_link *l)
 			munmap(l->ring[side], ring_bytes(SLOTS));
 }
 
+/* Work on the payload where the descriptor that came says it is, and hand it back. */
+static const struct descriptor *touch(struct floor_link *l, int side)
+{
+	struct descriptor *d = &l->end[side].last;
+	uint64_t *payload = (uint64_t *)((char *)l->payload + d->offset % sizeof(l->payload));
+
+	*payload += 1;
+	d->length = sizeof(l->payload);
+	return d;
+}
+
 static void ring_send(struct floor_link *l, int side)
 {
-	struct descriptor d = { .length = 16 };
-
-	ring_push(&l->out[side], &d, 1);
+	ring_push(&l->end[side].out, touch(l, side), 1);
 }
 
 static bool ring_take(struct floor_link *l, int side)
 {
-	struct descriptor d;
-
-	return ring_pop(&l->in[side], &d, 1, 0);
+	return ring_pop(&l->end[side].in, &l->end[side].last, 1, 0);
 }
 
 static void ring_recv(struct floor_link *l, int side)
@@ -105,6 +115,54 @@ static void ring_recv_yield(struct floor_link *l, int side)
 {
 	while (!ring_take(l, side))
 		sched_yield();
+}
+
+/*
+ * A ring as most are: the sender's index on a line of its own, so that a hop moves two, the index and the slot. It is the
+ * floor that others print; chain/ring.h moves one.
+ */
+struct index_ring {
+	alignas(64) _Atomic uint32_t pushed;
+	alignas(64) _Atomic uint32_t taken;
+	alignas(64) struct descriptor slot[SLOTS];
+};
+
+static int index_open(struct floor_link *l)
+{
+	for (int side = 0; side < 2; side++) {
+		l->index_ring[side] = mmap(NULL, sizeof(struct index_ring), PROT_READ | PROT_WRITE,
+					   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		if (l->index_ring[side] == MAP_FAILED)
+			return -errno;
+	}
+	return 0;
+}
+
+static void index_close(struct floor_link *l)
+{
+	for (int side = 0; side < 2; side++)
+		if (l->index_ring[side] && l->index_ring[side] != MAP_FAILED)
+			munmap(l->index_ring[side], sizeof(struct index_ring));
+}
+
+static void index_send(struct floor_link *l, int side)
+{
+	struct index_ring *r = l->index_ring[!side];
+	const uint32_t at = atomic_load_explicit(&r->pushed, memory_order_relaxed);
+
+	r->slot[at % SLOTS] = *touch(l, side);
+	atomic_store_explicit(&r->pushed, at + 1, memory_order_release);
+}
+
+static void index_recv(struct floor_link *l, int side)
+{
+	struct index_ring *r = l->index_ring[side];
+	const uint32_t at = atomic_load_explicit(&r->taken, memory_order_relaxed);
+
+	while (atomic_load_explicit(&r->pushed, memory_order_acquire) == at)
+		__builtin_ia32_pause();
+	l->end[side].last = r->slot[at % SLOTS];
+	atomic_store_explicit(&r->taken, at + 1, memory_order_release);
 }
 
 static void futex_send(struct floor_link *l, int side)
@@ -175,16 +233,12 @@ static int stream_open(struct floor_link *l)
 
 static void socket_send(struct floor_link *l, int side)
 {
-	struct descriptor d = { .length = 16 };
-
-	(void)!send(l->fd[side], &d, sizeof(d), MSG_NOSIGNAL);
+	(void)!send(l->fd[side], touch(l, side), sizeof(struct descriptor), MSG_NOSIGNAL);
 }
 
 static void socket_recv(struct floor_link *l, int side)
 {
-	struct descriptor d;
-
-	(void)!recv(l->fd[side], &d, sizeof(d), 0);
+	(void)!recv(l->fd[side], &l->end[side].last, sizeof(struct descriptor), 0);
 }
 
 #define RING_WAYS(recv_fn) ring_open, NULL, ring_send, recv_fn, ring_close
@@ -200,6 +254,8 @@ const struct floor_mechanism floor_mechanisms[] = {
 	{ "switch", "sched_yield to the other process", SAME, NULL, NULL,
 	  nothing_to_open, NULL, word_send, word_recv_yield, nothing_to_close },
 	{ "ring-spin", "shared ring, receiver spins", CROSS_SPIN, NULL, NULL, RING_WAYS(ring_recv) },
+	{ "index-ring", "shared ring with indices, receiver spins", CROSS_SPIN, NULL, NULL,
+	  index_open, NULL, index_send, index_recv, index_close },
 	{ "ring-yield", "shared ring, receiver yields", SAME, NULL, NULL,
 	  RING_WAYS(ring_recv_yield) },
 	{ "futex-bell", "shared ring, futex per descriptor", SAME | CROSS, NULL, NULL,
