@@ -72,7 +72,8 @@ SKEL    := $(BPF:%.bpf.c=$(B)/%.skel.h)
 LIB     := $(B)/libperhop.a
 PERHOP  := $(B)/perhop
 TEXTH   := $(TEXT:%=$(B)/%.h)
-OBJ     := $(SRC:%.c=$(B)/%.o) $(PBC:.c=.o) $(B)/registry.o $(B)/dataplanes/sure/unikernel/image.o
+OBJ     := $(SRC:%.c=$(B)/%.o) $(PBC:.c=.o) $(B)/registry.o \
+	   $(addprefix $(B)/dataplanes/sure/unikernel/,image.o reset.o)
 UNITBIN := $(UNIT:%.c=$(B)/%)
 
 # Protocol adapters: shared objects that the gateway loads, one per chain/adapters/X.c; X_*.c are its parts.
@@ -214,6 +215,10 @@ WARM := $(B)/warm.so
 $(WARM): dataplanes/sure/unikernel/preload/warm.c dataplanes/sure/unikernel/warm.h
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -O2 -fPIC -shared -s -Wall -Wextra -Werror -D_GNU_SOURCE -I. -o $@ $<
+
+$(B)/dataplanes/sure/unikernel/reset.o: dataplanes/sure/unikernel/reset.S dataplanes/sure/unikernel/rom.h
+	$(call say,AS,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) -c -o $@ $<
 
 $(B)/dataplanes/sure/unikernel/image.o: dataplanes/sure/unikernel/image.S $(UNIKERNEL) $(FUNCTION) $(WARM)
 	$(call say,IMAGE,$<)

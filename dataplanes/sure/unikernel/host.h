@@ -17,7 +17,7 @@ struct vigil {
 struct unikernel {
 	unsigned char *window;
 	size_t bytes;
-	int window_fd, image_fd;
+	int window_fd, image_fd; /* the image: a ROM on microvm, else an ELF file */
 	int doors[INSTANCE_MAX]; /* eventfds; [GATEWAY] is the hall's */
 	const char *image_path; /* of the deployment's spec; "": the image in the program */
 	enum machine_type machine;

@@ -212,12 +212,12 @@ static void block_sigterm(void)
 /* Become QEMU, which will find its ivshmem server at descriptor `peers`. Returns -errno only. */
 static int become_qemu(const struct unikernel *u, int peers)
 {
-	char kernel[TEXT_BYTES], chardev[TEXT_BYTES], memory[TEXT_BYTES];
+	char image[TEXT_BYTES], chardev[TEXT_BYTES], memory[TEXT_BYTES];
 	struct command_line c = {.n = 0};
 
 	if (fcntl(u->image_fd, F_SETFD, 0))
 		return -errno;
-	snprintf(kernel, sizeof(kernel), "/dev/fd/%d", u->image_fd);
+	snprintf(image, sizeof(image), "/dev/fd/%d", u->image_fd);
 	snprintf(chardev, sizeof(chardev), "socket,id=peers,fd=%d", peers);
 	/*
 	 * Shared memory, not anonymous: QEMU would ask for huge pages, and clear 2 MiB for every
@@ -237,8 +237,8 @@ static int become_qemu(const struct unikernel *u, int peers)
 	add_all(&c,
 		u->kvm ? (const char *const[]){"-accel", "kvm", "-cpu", "host", NULL}
 		       : (const char *const[]){"-accel", "tcg,tb-size=16", "-cpu", "max", NULL});
-	add(&c, "-kernel");
-	add(&c, kernel);
+	add(&c, u->machine == MACHINE_MICROVM ? "-bios" : "-kernel");
+	add(&c, image);
 	c.at[c.n] = NULL;
 	block_sigterm();
 	execvp(c.at[0], c.at);

@@ -17,12 +17,14 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include <x86intrin.h>
 
 #include "chain/clock.h"
 #include "dataplanes/sure/unikernel/host.h"
+#include "dataplanes/sure/unikernel/rom.h"
 
 enum part { BOARD, BELLS, RINGS, STATS, VIOLATIONS, POOL, PARTS };
 
@@ -146,18 +148,53 @@ static uint64_t measure_tsc_khz(void)
 	return tsc * NS_PER_MS / ns;
 }
 
+/* A memfd with `bytes` of something in it, or -errno. */
+static int file_of(const void *what, size_t bytes)
+{
+	int fd = memfd_create("perhop-unikernel", MFD_CLOEXEC), err;
+
+	if (fd < 0 || write(fd, what, bytes) == (ssize_t)bytes)
+		return fd < 0 ? -errno : fd;
+	err = errno ? -errno : -EIO;
+	close(fd);
+	return err;
+}
+
+static int rom_file(const void *elf, size_t bytes)
+{
+	unsigned char *rom;
+	size_t rom_bytes;
+	int fd = rom_make(elf, bytes, &rom, &rom_bytes);
+
+	if (fd)
+		return fd;
+	fd = file_of(rom, rom_bytes);
+	free(rom);
+	return fd;
+}
+
+/* The image that was given, or the program's, as the machine takes it: a ROM, or an ELF file for its firmware. */
 static int make_image_file(struct unikernel *u)
 {
+	const void *image = unikernel_image;
 	size_t bytes = unikernel_image_bytes;
+	struct stat st;
+	int fd = -1;
 
 	if (*u->image_path) {
-		u->image_fd = open(u->image_path, O_RDONLY | O_CLOEXEC);
-		return u->image_fd < 0 ? -errno : 0;
+		fd = open(u->image_path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0 || fstat(fd, &st))
+			return -errno;
+		bytes = (size_t)st.st_size;
+		image = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, fd, 0);
+		close(fd);
+		if (image == MAP_FAILED)
+			return -errno;
 	}
-	u->image_fd = memfd_create("perhop-unikernel", MFD_CLOEXEC);
-	if (u->image_fd < 0)
-		return -errno;
-	return write(u->image_fd, unikernel_image, bytes) == (ssize_t)bytes ? 0 : -EIO;
+	u->image_fd = u->machine == MACHINE_MICROVM ? rom_file(image, bytes) : file_of(image, bytes);
+	if (image != unikernel_image)
+		munmap((void *)(uintptr_t)image, bytes);
+	return u->image_fd < 0 ? u->image_fd : 0;
 }
 
 static int make_doors(struct unikernel *u, struct deployment *d)

@@ -2,8 +2,8 @@
 /*
  * From the firmware to C.
  *
- *   firmware (qboot on microvm, SeaBIOS on q35)
- *      | PVH: 32-bit protected mode, flat segments, no paging, interrupts off
+ *   firmware (our own, ../reset.S, on microvm; SeaBIOS on q35)
+ *      | as PVH has it: 32-bit protected mode, flat segments, no paging, interrupts off
  *      v
  *   start32    4 GiB mapped one to one by 2 MiB pages, SSE on, long mode on
  *      v
