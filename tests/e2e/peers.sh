@@ -4,24 +4,28 @@
 # shellcheck source=tests/e2e/lib.sh
 . tests/e2e/lib.sh
 
-hosts=()                        # pids that hold the namespaces
-for _ in 1 2; do
+hosts=()                        # pids that hold the namespaces; the third is between the two, for a rough wire
+for _ in 1 2 3; do
 	unshare -n sleep 600 2>"$scratch/err" &
 	hosts+=("$!")
 	started+=("$!")
 done
 # shellcheck disable=SC2317 # until_true calls it
 apart() { [[ $(readlink "/proc/${hosts[$1]}/ns/net") != $(readlink /proc/self/ns/net) ]]; }
-if ! until_true 5 apart 0 || ! until_true 5 apart 1; then
+if ! until_true 5 apart 0 || ! until_true 5 apart 1 || ! until_true 5 apart 2; then
 	skip "two hosts" "no network namespaces: $(head -n 1 "$scratch/err")"
 	exit 0
 fi
 on() { local host=$1; shift; nsenter --net="/proc/${hosts[$host]}/ns/net" "$@"; }
 ip link add wire netns "${hosts[0]}" type veth peer name wire netns "${hosts[1]}"
 for host in 0 1; do
+	ip link add rough netns "${hosts[$host]}" type veth peer name "end$host" netns "${hosts[2]}"
+	on 2 ip link set "end$host" up
 	on $host ip link set lo up
 	on $host ip address add 10.79.0.$((host + 1))/24 dev wire
+	on $host ip address add 10.80.0.$((host + 1))/24 dev rough
 	on $host ip link set wire up
+	on $host ip link set rough up
 	printf '#!/bin/bash\nexec nsenter --net=/proc/%s/ns/net %q "$@"\n' "${hosts[$host]}" "$PERHOP" >"$scratch/perhop.$host"
 	chmod +x "$scratch/perhop.$host"
 done
@@ -45,7 +49,36 @@ two() {
 	stop_server
 }
 
+count() { json "$scratch/wire" "o['$1']"; }
+
+# rough_wire NAME A B: the same over a wire that loses, doubles and reorders frames.
+rough_wire() {
+	local name=$1 a=$2 b=$3 server_b wire
+	nsenter --net="/proc/${hosts[2]}/ns/net" /usr/bin/python3 tests/e2e/badwire.py end0 end1 7 >"$scratch/wire" 2>"$scratch/err" &
+	wire=$!
+	started+=("$wire")
+	until_true 5 grep -q ready "$scratch/wire"
+	PERHOP=$scratch/perhop.1 serve -d "$b" -w boutique || { not_ok "$name" "$(cat "$serve_log")"; return; }
+	server_b=$server
+	PERHOP=$scratch/perhop.0 serve -d "$a" -w boutique || { not_ok "$name" "$(cat "$serve_log")"; return; }
+	check "$name: over a rough wire, two perhops are one deployment" "see $serve_log" until_true 15 answers
+	for _ in {1..15}; do
+		on 0 curl -s -o /dev/null -w '%{http_code}\n' --max-time 20 "$url/"
+	done >"$scratch/codes"
+	check "$name: loss, reordering and duplication lose nothing" "$(sort "$scratch/codes" | uniq -c)" \
+		test "$(sort -u "$scratch/codes")" = 200
+	stop_server
+	server=$server_b
+	stop_server
+	kill "$wire"
+	wait "$wire"
+	sed -i '/ready/d' "$scratch/wire"
+	check "$name: frames were lost, doubled and late" "$(cat "$scratch/wire" "$scratch/err")" \
+		test "$(($(count lost) * $(count doubled) * $(count late)))" -gt 0
+}
+
 two "stack=kernel" sure,node=a,peer=10.79.0.2:7702 sure,node=b,peer=10.79.0.2:7702
+rough_wire "stack=kernel" sure,node=a,peer=10.80.0.2:7702 sure,node=b,peer=10.80.0.2:7702
 "$PERHOP" verify -w echo -d null -d sure,nodes=2,stack=zstack -n 1 >"$scratch/out" 2>&1
 reason=$(sed -n 's/.* skipped: //p' "$scratch/out")
 if [[ -n $reason ]]; then
@@ -54,3 +87,5 @@ if [[ -n $reason ]]; then
 fi
 zstack=sure,stack=zstack,peer=10.79.0.12:7702,iface=wire
 two "stack=zstack" "$zstack,node=a,address=10.79.0.11" "$zstack,node=b"
+zstack=sure,stack=zstack,peer=10.80.0.12:7702,iface=rough
+rough_wire "stack=zstack" "$zstack,node=a,address=10.80.0.11" "$zstack,node=b"

@@ -20,6 +20,7 @@
 
 #include <lwip/etharp.h>
 #include <lwip/init.h>
+#include <lwip/priv/tcp_priv.h>
 #include <lwip/prot/tcp.h>
 #include <lwip/tcp.h>
 #include <lwip/timeouts.h>
@@ -37,6 +38,12 @@ enum {
 	BURST = 64,
 	BURSTS = 4,
 	TIMERS_NS = 10 * 1000 * 1000,
+	/*
+	 * lwIP counts TCP's time in steps that are meant to last 250 ms: what is lost is sent again after 1 to 1.5 s, and
+	 * two losses in a row are as long as the other node may be silent. While something is not acknowledged the
+	 * steps are these: 200 to 300 ms, as with Linux (TCP_RTO_MIN, 200 ms).
+	 */
+	STEP_NS = 50 * 1000 * 1000,
 	/* An acknowledgement may wait so long, and for so many bytes, for data that takes it along. */
 	ACK_NS = 1000 * 1000,
 	ACK_BYTES = 8 * TCP_MSS,
@@ -59,7 +66,7 @@ struct zstack {
 	struct tcp_pcb *knocking;   /* accepted while there is a connection, and has not said HELLO; or NULL */
 	bool connected;
 	const char *broken;         /* why the connection is to be ended */
-	uint64_t now_ns, retry_ns, timers_ns;
+	uint64_t now_ns, retry_ns, timers_ns, step_ns;
 	uint64_t held_ns;           /* since when an acknowledgement is held back; 0: none is */
 	u32_t acked, seen;          /* the last one that was sent; that was made */
 	u16_t seen_window;
@@ -419,6 +426,11 @@ static void zstack_ready(void *priv, int fd, uint32_t events)
 	(void)priv, (void)fd, (void)events;     /* the turn that follows looks at the ring */
 }
 
+static bool unacknowledged(const struct zstack *z)
+{
+	return z->pcb && z->pcb->unacked;
+}
+
 static void zstack_turn(void *priv, uint64_t now_ns)
 {
 	struct zstack *z = priv;
@@ -428,6 +440,10 @@ static void zstack_turn(void *priv, uint64_t now_ns)
 	if (now_ns >= z->timers_ns) {
 		z->timers_ns = now_ns + TIMERS_NS;
 		sys_check_timeouts();
+	}
+	if (unacknowledged(z) && now_ns >= z->step_ns) {
+		z->step_ns = now_ns + STEP_NS;
+		tcp_tmr();
 	}
 	end_if_broken(z);
 	if (!z->pcb && !z->listener && now_ns >= z->retry_ns) {
@@ -449,6 +465,11 @@ static int64_t zstack_due(void *priv, uint64_t now_ns)
 
 	if (due >= 0 && due < TIMERS_NS)
 		due = TIMERS_NS;
+	if (unacknowledged(z)) {
+		int64_t step = z->step_ns > now_ns ? (int64_t)(z->step_ns - now_ns) : 0;
+
+		due = due < 0 || step < due ? step : due;
+	}
 	if (z->held_ns) {
 		int64_t ack = z->held_ns + ACK_NS > now_ns ? (int64_t)(z->held_ns + ACK_NS - now_ns) : 0;
 
