@@ -449,6 +449,19 @@ int netns_join(int node, const char *port, int pod, struct in_addr address)
 	return err;
 }
 
+int netns_neighbours(int a, const char *port, int b, struct in_addr address)
+{
+	int err = netns_join(a, port, b, address), index;
+
+	if (err)
+		return err;
+	index = netns_index(a, port);
+	err = index < 0 ? index : add_route(a, index, address, true);
+	if (!err)
+		err = netns_forward(a);
+	return err ? err : netns_forward(b);
+}
+
 int netns_address(int ns, const char *name, struct in_addr address, unsigned prefix)
 {
 	int index = netns_index(ns, name);

@@ -48,6 +48,12 @@ int netns_unlink(int ns, const char *name);
  */
 int netns_join(int node, const char *port, int pod, struct in_addr address);
 
+/*
+ * Node `b` next to node `a`, by a veth: `port` its end in a, `eth0` with `address` its end in b. What a node has no other
+ * route for goes to the other, and both forward. 0 or -errno.
+ */
+int netns_neighbours(int a, const char *port, int b, struct in_addr address);
+
 /* Let `ns` forward between its devices (IPv4). 0 or -errno. */
 int netns_forward(int ns);
 

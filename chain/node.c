@@ -29,7 +29,7 @@ bool node_wanted(const struct spec *spec, const struct option_spec *options)
 {
 	const char *peer = spec_value(spec, options, "peer");
 
-	return peer && (*peer || spec_number(spec, options, "nodes") == 2);
+	return (peer && *peer) || spec_number(spec, options, "nodes") == 2;
 }
 
 static const struct peer_stack *stack_of(const struct dataplane_ops *ops, const struct spec *spec)
@@ -43,11 +43,21 @@ static const struct peer_stack *stack_of(const struct dataplane_ops *ops, const 
 
 void node_probe(const struct dataplane_ops *ops, const struct spec *spec, struct probe_report *report)
 {
+	const char *scale = spec_value(spec, ops->options, "scale");
 	const struct peer_stack *stack;
-	const bool pair = node_wanted(spec, ops->options) && !*spec_value(spec, ops->options, "peer");
+	bool pair;
 	int ns;
 
 	if (!node_wanted(spec, ops->options))
+		return;
+	if (scale && strcmp(scale, "none")) {
+		report->ok = false;
+		snprintf(report->reason, sizeof(report->reason), "instances come and go on one node only: no nodes=2 "
+			 "with scale=%s", scale);
+		return;
+	}
+	/* Who carries no messages between nodes has judged the rest itself. */
+	if (!(dataplane_flags(ops, spec) & DP_SHARED_POOL))
 		return;
 	stack = stack_of(ops, spec);
 	report->ok = stack;
@@ -56,12 +66,7 @@ void node_probe(const struct dataplane_ops *ops, const struct spec *spec, struct
 			 spec_value(spec, ops->options, "stack"));
 		return;
 	}
-	if (spec_value(spec, ops->options, "scale") && strcmp(spec_value(spec, ops->options, "scale"), "none")) {
-		report->ok = false;
-		snprintf(report->reason, sizeof(report->reason), "instances come and go on one node only: no nodes=2 "
-			 "with scale=%s", spec_value(spec, ops->options, "scale"));
-		return;
-	}
+	pair = !*spec_value(spec, ops->options, "peer");
 	ns = pair ? netns_new() : -1;
 	report->ok = !pair || ns >= 0;
 	if (!report->ok)
@@ -94,9 +99,8 @@ static bool listed(const char *list, const char *name)
 	return false;
 }
 
-/* Bit f: function f is on node b. 0, or -EINVAL with *bad the part of place= that is not sound. */
-static int place(const struct spec *spec, const struct option_spec *options, const struct application *app,
-		 uint32_t *on_b, const char **bad)
+int node_place(const struct spec *spec, const struct option_spec *options, const struct application *app,
+	       uint32_t *on_b, const char **bad)
 {
 	*on_b = 0;
 	for (unsigned f = 0; f < app->n_functions && f < 32; f++)
@@ -127,7 +131,7 @@ bool node_map(const struct spec *spec, const struct option_spec *options, const 
 	uint32_t on_b;
 	int at = 0;
 
-	if (!node_wanted(spec, options) || place(spec, options, app, &on_b, &bad))
+	if (!node_wanted(spec, options) || node_place(spec, options, app, &on_b, &bad))
 		return false;
 	for (unsigned f = 0; f < app->n_functions && at >= 0 && (size_t)at < bytes; f++)
 		at += snprintf(out + at, bytes - (size_t)at, "%s%s:%c", f ? "+" : "",
@@ -164,10 +168,22 @@ static struct in_addr address(uint32_t host)
 	return (struct in_addr){ htonl(host) };
 }
 
+int node_plain_wire(int a, const char *end_a, int b, const char *end_b)
+{
+	static const uint32_t offloads[] = { ETHTOOL_STSO, ETHTOOL_SGSO, ETHTOOL_SGRO, ETHTOOL_STXCSUM };
+	int err = 0;
+
+	for (unsigned i = 0; !err && i < sizeof(offloads) / sizeof(offloads[0]); i++) {
+		err = netns_offload(a, end_a, offloads[i], false);
+		if (!err)
+			err = netns_offload(b, end_b, offloads[i], false);
+	}
+	return err;
+}
+
 /* Two namespaces and a veth between them. Its ends have the same name: a node need not know which it is. */
 static int make_pair(struct node *n, bool offload)
 {
-	static const uint32_t offloads[] = { ETHTOOL_STSO, ETHTOOL_SGSO, ETHTOOL_SGRO, ETHTOOL_STXCSUM };
 	static const char end[] = "eth0";
 	int err;
 
@@ -178,11 +194,8 @@ static int make_pair(struct node *n, bool offload)
 	err = netns_veth(n->netns, NULL, end, n->peer_netns, address(NODE_A + 1), NODE_PREFIX);
 	if (!err)
 		err = netns_address(n->netns, end, address(NODE_A), NODE_PREFIX);
-	for (unsigned i = 0; !err && !offload && i < sizeof(offloads) / sizeof(offloads[0]); i++) {
-		err = netns_offload(n->netns, end, offloads[i], false);
-		if (!err)
-			err = netns_offload(n->peer_netns, end, offloads[i], false);
-	}
+	if (!err && !offload)
+		err = node_plain_wire(n->netns, end, n->peer_netns, end);
 	strcpy(n->iface, end);
 	n->paired = true;
 	n->peer.sin_family = AF_INET;
@@ -223,7 +236,7 @@ int node_open(struct deployment *d)
 	uint32_t on_b;
 	int err;
 
-	if (!node_wanted(&d->spec, d->ops->options))
+	if (!node_wanted(&d->spec, d->ops->options) || !(d->flags & DP_SHARED_POOL))
 		return 0;
 	if (d->app->n_functions > 32)
 		return deploy_error(d, -EINVAL, "at most 32 functions on two nodes");
@@ -233,7 +246,7 @@ int node_open(struct deployment *d)
 	d->node = n;
 	*n = (struct node){ .name = 'a', .netns = -1, .peer_netns = -1,
 			    .stack = stack_of(d->ops, &d->spec) };
-	err = place(&d->spec, d->ops->options, d->app, &on_b, &bad);
+	err = node_place(&d->spec, d->ops->options, d->app, &on_b, &bad);
 	if (err)
 		return deploy_error(d, err, "place: '%.*s' is not FUNCTION:a or FUNCTION:b of %s",
 				    (int)strcspn(bad, "+"), bad, d->app->spec.text);

@@ -31,12 +31,16 @@ struct dataplane_ops;
 struct deployment;
 struct pool;
 
-/* Rows for the option table of a dataplane with a shared pool. */
-#define NODE_OPTIONS \
+/* Rows for the option table of a dataplane whose functions can be on two nodes. */
+#define NODE_PLACE_OPTIONS \
 	{ "nodes", "1..2", "1", "2: functions on two nodes, network namespaces joined by a veth" }, \
 	{ "place", "TEXT", "", "who is where, FUNCTION:a|b joined by '+'; others as the workload says" }, \
+	{ "offload", "on|off", "on", "nodes=2: off: no segmentation, GRO or checksum offload on the veth" }
+
+/* And of one with a shared pool, whose messages have to be carried there. */
+#define NODE_OPTIONS \
+	NODE_PLACE_OPTIONS, \
 	{ "stack", "kernel|zstack", "kernel", "TCP between nodes: the kernel's, or lwIP on AF_XDP" }, \
-	{ "offload", "on|off", "on", "nodes=2: off: no segmentation, GRO or checksum offload on the veth" }, \
 	{ "node", "a|b", "a", "with peer=: which of the two nodes this is" }, \
 	{ "peer", "TEXT", "", "ADDR:PORT: the other node is another perhop; a connects, b listens there" }, \
 	{ "iface", "TEXT", "", "with peer= and stack=zstack: the interface to the other node" }, \
@@ -61,11 +65,24 @@ struct node {
 	struct deployment *other;   /* paired, node a: node b's deployment */
 };
 
-/* Does `spec` ask for two nodes? */
+/*
+ * Does `spec` ask for two nodes? What follows makes them for a dataplane with a shared pool; another makes
+ * its own, by node_place and node_plain_wire.
+ */
 bool node_wanted(const struct spec *spec, const struct option_spec *options);
 
 /* Then can it have them? Sets report->ok to false, with the reason, if not. */
 void node_probe(const struct dataplane_ops *ops, const struct spec *spec, struct probe_report *report);
+
+/* Bit f of *on_b: function f is on node b. 0, or -EINVAL and *bad is the part of place= that is not sound. */
+int node_place(const struct spec *spec, const struct option_spec *options, const struct application *app,
+	       uint32_t *on_b, const char **bad);
+
+/*
+ * Device `end_a` of namespace `a` and `end_b` of `b` are a veth between two nodes: for offload=off, take the segmentation,
+ * GRO and checksum offloads from it. 0 or -errno.
+ */
+int node_plain_wire(int a, const char *end_a, int b, const char *end_b);
 
 /*
  * Parent, before the board is made: d->node, or NULL for a deployment on one node. 0, or -errno with a sentence

@@ -34,7 +34,7 @@ enum {
 	QUEUE_PROXY_QUEUE = BACKLOG_DEFAULT,
 };
 
-static const struct option_spec kernel_options[] = {
+const struct option_spec kernel_options[] = {
 	{ "pods", "netns|host", "netns", "a network namespace per pod, or ports on the loopback" },
 	{ "sidecar", "auto|nginx|queue-proxy|none", "auto",
 	  "proxy before each function; auto: nginx for knative, none for http and grpc" },
@@ -45,6 +45,7 @@ static const struct option_spec kernel_options[] = {
 	  "of grpc: each function is served on a port of the host's loopback, too (perhop serve lists them)" },
 	SCALING_OPTIONS("none|load|zero"),
 	SCALING_ZERO_OPTIONS,
+	NODE_PLACE_OPTIONS,
 	{ NULL },
 };
 
@@ -125,6 +126,11 @@ static void kernel_probe(const struct spec *spec, struct probe_report *r)
 	else if (!own_netns(spec) && (broker || sidecar_of(spec) != SIDECAR_NONE))
 		why = "ingress, broker and sidecars need pods=netns (kernel:http and kernel:grpc with pods=host run "
 		      "without)";
+	else if (node_wanted(spec, kernel_options) && !own_netns(spec))
+		why = "nodes=2 needs pods=netns: what is on the host's loopback is on no node";
+	else if (node_wanted(spec, kernel_options) &&
+		 strcmp(spec_value(spec, network_options, "accel"), "none"))
+		why = "accel= takes frames past one node's stack: not with nodes=2";
 	else if (own_netns(spec) && !may_make_namespaces())
 		why = "network namespaces need root (CAP_SYS_ADMIN, CAP_NET_ADMIN); "
 		      "kernel:http and kernel:grpc with pods=host run without";

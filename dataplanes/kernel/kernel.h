@@ -45,7 +45,8 @@ struct kernel {
 	struct sidecar_config handlers;             /* of each queue-proxy; its key signs requests */
 	struct sidecar signer;      /* of handlers.key, where requests enter; elsewhere wiped */
 	unsigned workers;           /* of each nginx */
-	int node_netns;             /* holds the bridge; -1 */
+	int node_netns[2];          /* of node a, with a bridge or routes to the pods, and of node b; -1: there is none */
+	uint32_t on_b;              /* bit f: function f is on node b */
 	int log[2];                 /* pipe: what nginx says; kept for the reports of failures */
 	struct pod pod[POD_MAX];
 	struct sockaddr_in target[INSTANCE_MAX];    /* pod[].at, as the engine wants it */
@@ -55,6 +56,8 @@ struct kernel {
 	int opened[FUNCTION_MAX];   /* eventfd of each: a pod has opened; 0: none */
 	struct engine_counters *counters;           /* [INSTANCE_MAX], shared by all processes */
 };
+
+extern const struct option_spec kernel_options[];
 
 /* Before pods_make. */
 void pods_init(struct kernel *k);

@@ -12,6 +12,12 @@
  * the same addresses, but a frame is known by its addresses to whoever audits the whole machine: each
  * gets a network of its own. With client=node (chain/network.h) the node is that of the network, and routes
  * where this one bridges: a hop is two stack traversals either way.
+ *
+ * With nodes=2 both nodes route, and a veth joins them. Ingress, broker or gateway are on node a:
+ *
+ *      node a ── wire ──────────────────────── eth0 .253 ── node b
+ *        │                                                    │
+ *     [ingress .2] [broker] [frontend .3] …                [cart .4] …      100.64+.x.0/24, a route per pod
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -24,9 +30,9 @@
 #include "dataplanes/kernel/kernel.h"
 #include "chain/netns.h"
 
-static const char bridge[] = "node";
+static const char bridge[] = "node", wire[] = "wire";
 
-enum { ADDRESS_PREFIX = 24, ADDRESS_FIRST = 2 };
+enum { ADDRESS_PREFIX = 24, ADDRESS_FIRST = 2, ADDRESS_NODE_B = 253 };
 
 static struct sockaddr_in address(uint32_t host_order, uint16_t port)
 {
@@ -62,12 +68,23 @@ static int reserve_port(struct pod *p, struct sockaddr_in *at)
 	return 0;
 }
 
+static bool two_nodes(const struct kernel *k)
+{
+	return k->node_netns[1] >= 0;
+}
+
+/* The node of pod `i`. */
+static int node_of(const struct deployment *d, const struct kernel *k, unsigned i)
+{
+	return k->node_netns[has_function(i) && k->on_b >> d->board->line[i].function & 1];
+}
+
 /* Where pod `i` is, or will be. */
 static int place_pod(struct deployment *d, struct kernel *k, unsigned i)
 {
 	struct pod *p = &k->pod[i];
 	uint32_t network = 0;
-	int err = network_choose(k->node_netns, &network);
+	int err = network_choose(k->node_netns[0], &network);
 
 	if (err)
 		return deploy_error(d, err, "the node's namespace: %s", strerror(-err));
@@ -77,10 +94,22 @@ static int place_pod(struct deployment *d, struct kernel *k, unsigned i)
 	return 0;
 }
 
+static int connect_pod(struct deployment *d, struct kernel *k, unsigned i)
+{
+	const struct pod *p = &k->pod[i];
+	const int node = node_of(d, k, i);
+	char port[16];
+
+	snprintf(port, sizeof(port), "pod%u", i);
+	if (d->network.client_node && node == k->node_netns[0])
+		return network_pod(&d->network, port, p->netns, p->at.sin_addr);
+	return two_nodes(k) ? netns_join(node, port, p->netns, p->at.sin_addr) :
+			      netns_veth(node, bridge, port, p->netns, p->at.sin_addr, ADDRESS_PREFIX);
+}
+
 static int make_netns_pod(struct deployment *d, struct kernel *k, unsigned i)
 {
 	struct pod *p = &k->pod[i];
-	char port[16];
 	int err = place_pod(d, k, i);
 
 	if (err)
@@ -99,10 +128,7 @@ static int make_netns_pod(struct deployment *d, struct kernel *k, unsigned i)
 		if (err)
 			return deploy_error(d, err, "cannot reserve a port: %s", strerror(-err));
 	}
-	snprintf(port, sizeof(port), "pod%u", i);
-	err = d->network.client_node ?
-		      network_pod(&d->network, port, p->netns, p->at.sin_addr) :
-		      netns_veth(k->node_netns, bridge, port, p->netns, p->at.sin_addr, ADDRESS_PREFIX);
+	err = connect_pod(d, k, i);
 	return err ? deploy_error(d, err, "cannot connect a pod to the node: %s", strerror(-err)) : 0;
 }
 
@@ -122,31 +148,53 @@ static int make_host_pod(struct deployment *d, struct kernel *k, unsigned i)
 
 void pods_init(struct kernel *k)
 {
-	k->node_netns = k->log[0] = k->log[1] = k->door_fd = -1;
+	k->node_netns[0] = k->node_netns[1] = k->log[0] = k->log[1] = k->door_fd = -1;
 	for (unsigned i = 0; i < POD_MAX; i++)
 		k->pod[i].netns = k->pod[i].reserved_fd = -1;
 }
 
-/* With client=node there is one, which routes; else one of our own, which bridges. */
-static int make_node(struct deployment *d, struct kernel *k)
+/* Node b, and the wire to it. */
+static int make_node_b(struct deployment *d, struct kernel *k)
 {
-	if (d->network.client_node) {
-		k->node_netns = fcntl(d->network.node, F_DUPFD_CLOEXEC, 0);
-		return k->node_netns < 0 ? -errno : 0;
-	}
-	k->node_netns = netns_new();
-	return k->node_netns < 0 ? k->node_netns : netns_bridge(k->node_netns, bridge);
+	uint32_t network = 0;
+	const char *bad;
+	int err = node_place(&d->spec, kernel_options, d->app, &k->on_b, &bad);
+
+	if (err)
+		return deploy_error(d, err, "place: '%.*s' is not FUNCTION:a or FUNCTION:b of %s",
+				    (int)strcspn(bad, "+"), bad, d->app->spec.text);
+	k->node_netns[1] = netns_new();
+	err = k->node_netns[1] < 0 ? k->node_netns[1] : network_choose(k->node_netns[0], &network);
+	if (!err)
+		err = netns_neighbours(k->node_netns[0], wire, k->node_netns[1],
+				       address(network | ADDRESS_NODE_B, 0).sin_addr);
+	if (!err && !strcmp(spec_value(&d->spec, kernel_options, "offload"), "off"))
+		err = node_plain_wire(k->node_netns[0], wire, k->node_netns[1], "eth0");
+	return err ? deploy_error(d, err, "cannot make the pods' second node: %s", strerror(-err)) : 0;
+}
+
+/* With client=node there is one, which routes; else one of our own, which bridges, or routes if there are two. */
+static int make_nodes(struct deployment *d, struct kernel *k)
+{
+	const bool two = node_wanted(&d->spec, kernel_options);
+	int err = 0;
+
+	k->node_netns[0] = d->network.client_node ? fcntl(d->network.node, F_DUPFD_CLOEXEC, 0) : netns_new();
+	if (k->node_netns[0] < 0)
+		err = d->network.client_node ? -errno : k->node_netns[0];
+	else if (!d->network.client_node && !two)
+		err = netns_bridge(k->node_netns[0], bridge);
+	if (err)
+		return deploy_error(d, err, "cannot make the pods' node: %s", strerror(-err));
+	return two ? make_node_b(d, k) : 0;
 }
 
 int pods_make(struct deployment *d, struct kernel *k)
 {
 	int err = 0;
 
-	if (k->own_netns) {
-		err = make_node(d, k);
-		if (err)
-			return deploy_error(d, err, "cannot make the pods' node: %s", strerror(-err));
-	}
+	if (k->own_netns)
+		err = make_nodes(d, k);
 	for (unsigned i = 0; i < POD_MAX && !err; i++) {
 		if (i >= d->board->instances && !(i == POD_BROKER && k->broker) &&
 		    !(i == POD_ACTIVATOR && d->config.scaling.mode != SCALE_NONE))
@@ -177,7 +225,7 @@ void pod_drop(struct kernel *k, instance_id id)
 
 	/* The kernel would remove it with the namespace, but later: its name may be needed at once. */
 	snprintf(port, sizeof(port), "pod%u", id);
-	(void)netns_unlink(k->node_netns, port);
+	(void)netns_unlink(k->node_netns[0], port);
 	close(p->netns);
 	p->netns = -1;
 	p->sidecar = false;
@@ -191,6 +239,7 @@ void pods_drop(struct kernel *k)
 		if (k->pod[i].reserved_fd >= 0)
 			close(k->pod[i].reserved_fd);
 	}
-	if (k->node_netns >= 0)
-		close(k->node_netns);
+	for (unsigned i = 0; i < 2; i++)
+		if (k->node_netns[i] >= 0)
+			close(k->node_netns[i]);
 }

@@ -19,8 +19,8 @@ COLUMNS = (("requests/s", "rps"), ("p99 latency, µs", "latency_us.p99"), ("CPU 
 
 # One mechanism, one colour in both rows; dashed: kernel TCP where SURE has both.
 LOOKS: dict[str, tuple[str, object, str]] = {
-    "knative": (style.VERMILION, "-", "o"),
-    "grpc": (style.PURPLE, "-", "s"),
+    "knative": (style.VERMILION, "-", "o"), "knative-2": (style.VERMILION, "-", "o"),
+    "grpc": (style.PURPLE, "-", "s"), "grpc-2": (style.PURPLE, "-", "s"),
     "skmsg": (style.BLUE, "-", "D"), "skmsg-2": (style.BLUE, "-", "D"),
     "dpdk": (style.SKY, "-", "P"), "dpdk-2": (style.SKY, "-", "P"),
     "sure": (style.GREEN, "-", "^"), "sure-2": (style.GREEN, "-", "^"),

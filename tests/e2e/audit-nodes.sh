@@ -27,3 +27,13 @@ crossing() {
 crossing kernel "2, 3"
 # The kernel's copy at the UMEM of either end; lwIP's into its segment, and from there into a frame.
 crossing zstack "4, 5"
+
+# Pods on two nodes: what crosses is processed once more, for the second node has a stack; it is not copied for that.
+pods() {
+	local spec=kernel:http$1
+	audit "audit of $spec" -d "$spec" -w echo:call,length=2 --reps 3 -n 50 || return
+	holds "$spec: $2 protocol tasks from f1 to f2 and back" "near(row('protocol_tasks', 4, 5), [$2], 0.03)"
+	holds "$spec: two copies each way" 'near(row("copies", 4, 5), [2, 2], 0.03)'
+}
+pods "" "2, 2"
+pods ,nodes=2 "3, 3"
