@@ -173,7 +173,7 @@ struct dataplane_ops {
 	 */
 	int (*address)(const struct deployment *d, instance_id id, struct sockaddr_in *at);
 
-	/* Optional: for the record, a line "WHO: SETTING" for all that is tuned in `spec` and is no option. */
+	/* Optional: for the record, a line "WHO: SETTING" for what `spec` has set for good, being no option. */
 	void (*settings)(const struct spec *spec, FILE *f);
 
 	/* Optional: write the dataplane's own series, as Prometheus text, to the gateway's page. */

@@ -41,6 +41,11 @@ static const struct peer_stack *stack_of(const struct dataplane_ops *ops, const 
 	return ops->peer_stack && !strcmp(name, ops->peer_stack->name) ? ops->peer_stack : NULL;
 }
 
+const struct peer_stack *node_stack(const struct dataplane_ops *ops, const struct spec *spec)
+{
+	return node_wanted(spec, ops->options) && dataplane_flags(ops, spec) & DP_SHARED_POOL ? stack_of(ops, spec) : NULL;
+}
+
 void node_probe(const struct dataplane_ops *ops, const struct spec *spec, struct probe_report *report)
 {
 	const char *scale = spec_value(spec, ops->options, "scale");

@@ -71,6 +71,9 @@ struct node {
  */
 bool node_wanted(const struct spec *spec, const struct option_spec *options);
 
+/* What carries messages between the nodes, or NULL: there is one node, or the dataplane carries them. */
+const struct peer_stack *node_stack(const struct dataplane_ops *ops, const struct spec *spec);
+
 /* Then can it have them? Sets report->ok to false, with the reason, if not. */
 void node_probe(const struct dataplane_ops *ops, const struct spec *spec, struct probe_report *report);
 
@@ -85,7 +88,7 @@ int node_place(const struct spec *spec, const struct option_spec *options, const
 int node_plain_wire(int a, const char *end_a, int b, const char *end_b);
 
 /*
- * Parent, before the board is made: d->node, or NULL for a deployment on one node. 0, or -errno with a sentence
+ * Parent, before the board is made: d->node, or NULL: one node, or a dataplane that makes its own two. 0, or -errno with a sentence
  * in d->why. node_close undoes it; it also stops the other node.
  */
 int node_open(struct deployment *d);

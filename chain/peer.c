@@ -10,7 +10,7 @@
 #include "chain/peer_wire.h"
 #include "chain/runtime.h"
 
-enum { FDS_MAX = 4, WRITE_MAX = 64 };
+enum { WRITE_MAX = 64 };
 
 /* A buffer of the pool, as far as the other node is concerned. */
 struct entry {
@@ -52,8 +52,7 @@ struct peer {
 	uint32_t next_at, done_at;  /* bytes of fifo[next] written, of fifo[done] sent */
 	struct peer_header hello, ping, *notes;     /* notes: errors about messages without a buffer */
 	uint32_t notes_head, notes_used;
-	struct watched watched[FDS_MAX];
-	unsigned n_watched;
+	struct watched watched[PEER_SLOTS];
 };
 
 static struct entry *entry_of(const struct peer *p, const struct message *m)
@@ -466,26 +465,19 @@ static void end(struct peer *p)
 
 static const struct peer_events events = { on_up, on_down, on_received, on_sent };
 
-static int on_watch(void *arg, int fd, uint32_t what, bool add)
+static int on_watch(void *arg, unsigned slot, int fd, uint32_t what)
 {
 	struct peer *p = arg;
-	unsigned i = 0;
 
-	/* Slots of descriptors that were closed since are taken again: the kernel watches them no more. */
-	while (add && i < p->n_watched && p->watched[i].fd != fd)
-		i++;
-	if (i == p->n_watched) {
-		i = p->n_watched < FDS_MAX ? p->n_watched++ : FDS_MAX - 1;
-		p->watched[i].fd = fd;
-	}
-	return runtime_watch(p->host.runtime, fd, what, &p->watched[i], add);
+	p->watched[slot].fd = fd;
+	return runtime_watch(p->host.runtime, fd, what, &p->watched[slot], true);
 }
 
 bool peer_ready(struct peer *p, void *data, uint32_t what)
 {
 	const struct watched *w = data;
 
-	if (w < p->watched || w >= p->watched + FDS_MAX)
+	if (w < p->watched || w >= p->watched + PEER_SLOTS)
 		return false;
 	p->stack->ready(p->priv, w->fd, what);
 	return true;

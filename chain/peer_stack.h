@@ -38,13 +38,18 @@ struct peer_events {
 	void (*sent)(void *arg, size_t n);
 };
 
+enum { PEER_SLOTS = 3 };            /* a listener, a connection, and a newer one beside it */
+
 struct peer_config {
 	const struct node *node;
 	struct pool *pool;          /* buffers to receive into are posted by GATEWAY */
 	const struct peer_events *events;
 	void *arg;
-	/* Have `fd` watched; its events come by `ready`. 0 or -errno. */
-	int (*watch)(void *arg, int fd, uint32_t events, bool add);
+	/*
+	 * Have `fd` watched; its events come by `ready`. `slot`, below PEER_SLOTS, is its own until it is closed.
+	 * 0 or -errno.
+	 */
+	int (*watch)(void *arg, unsigned slot, int fd, uint32_t events);
 };
 
 struct peer_stack {
@@ -64,6 +69,7 @@ struct peer_stack {
 	int64_t (*due)(void *priv, uint64_t now_ns);    /* ns until turn must run again, or -1 */
 	bool (*pending)(void *priv);                    /* optional: has something come? no system call */
 	void (*reset)(void *priv);                      /* end the connection; `down` is not called */
+	void (*settings)(FILE *f);                      /* as dataplane_ops.settings */
 };
 
 extern const struct peer_stack peer_tcp;

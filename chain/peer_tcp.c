@@ -25,10 +25,15 @@
 
 enum { RECVS = 16, SCRATCH_BYTES = 64 << 10 };
 
+/* Of peer_config.watch. A connection and one that knocks have FIRST and SECOND, or the other way round. */
+enum { LISTENER, FIRST, SECOND };
+
 struct peer_tcp {
 	struct peer_config c;
 	int listener, fd;           /* -1: none */
+	unsigned slot;              /* of fd */
 	int knocking;               /* accepted while there is a connection, and has not said HELLO; -1: none */
+	uint64_t knocked_ns;        /* since when */
 	bool connected, readable, writable;
 	uint64_t retry_ns;
 	struct message *posted;     /* what the next recv goes into */
@@ -61,16 +66,21 @@ static void tune(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
 }
 
-static int watch(struct peer_tcp *p, int fd)
+static int watch(struct peer_tcp *p, unsigned slot, int fd)
 {
 	tune(fd);
-	return p->c.watch(p->c.arg, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, true);
+	return p->c.watch(p->c.arg, slot, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
 }
 
 static int adopt(struct peer_tcp *p, int fd)
 {
 	p->fd = fd;
-	return watch(p, fd);
+	return watch(p, p->slot, fd);
+}
+
+static unsigned other_slot(const struct peer_tcp *p)
+{
+	return p->slot == FIRST ? SECOND : FIRST;
 }
 
 static void connected(struct peer_tcp *p)
@@ -110,7 +120,8 @@ static void accept_one(struct peer_tcp *p)
 		return;
 	if (p->connected) {
 		knock(p, fd);
-		if (watch(p, fd))
+		p->knocked_ns = clock_now_ns();
+		if (watch(p, other_slot(p), fd))
 			knock(p, -1);
 		return;
 	}
@@ -120,13 +131,14 @@ static void accept_one(struct peer_tcp *p)
 		connected(p);
 }
 
-static void hear_knocking(struct peer_tcp *p)
+static void hear_knocking(struct peer_tcp *p, uint32_t events)
 {
 	const int fd = p->knocking;
 	unsigned char hello[PEER_HEADER_BYTES];
 	const ssize_t n = recv(fd, hello, sizeof(hello), MSG_PEEK | MSG_DONTWAIT);
+	const bool more = !(events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
 
-	if ((n < 0 && (errno == EAGAIN || errno == EINTR)) || (n > 0 && n < (ssize_t)sizeof(hello)))
+	if ((n < 0 && (errno == EAGAIN || errno == EINTR)) || (n > 0 && n < (ssize_t)sizeof(hello) && more))
 		return;
 	if (n < 0 || !peer_is_hello(hello, (size_t)n, p->c.node->fingerprint)) {
 		knock(p, -1);
@@ -135,6 +147,7 @@ static void hear_knocking(struct peer_tcp *p)
 	p->knocking = -1;
 	fail(p, "the other node has connected anew");
 	p->fd = fd;
+	p->slot = other_slot(p);
 	connected(p);
 }
 
@@ -158,7 +171,7 @@ static void tcp_ready(void *priv, int fd, uint32_t events)
 		return;
 	}
 	if (fd == p->knocking) {
-		hear_knocking(p);
+		hear_knocking(p, events);
 		return;
 	}
 	if (fd != p->fd)
@@ -214,6 +227,8 @@ static void tcp_turn(void *priv, uint64_t now_ns)
 		p->retry_ns = now_ns + PEER_RETRY_NS;
 		try_connect(p);
 	}
+	if (p->knocking >= 0 && now_ns >= p->knocked_ns + NODE_SILENCE_NS)
+		knock(p, -1);
 	/* Not connected within the time that a connection may be silent: try afresh. */
 	if (p->fd >= 0 && !p->connected && now_ns >= p->retry_ns + NODE_SILENCE_NS)
 		drop(p);
@@ -296,19 +311,26 @@ static int tcp_open(void **priv, const struct peer_config *c, char *why, size_t 
 		return -ENOMEM;
 	p->c = *c;
 	p->fd = p->listener = p->knocking = -1;
+	p->slot = FIRST;
 	if (!c->node->listens)
 		return 0;
 	p->listener = netns_listen(c->node->netns, &c->node->peer, 4);
 	if (p->listener < 0)
 		err = p->listener;
 	else
-		err = c->watch(c->arg, p->listener, EPOLLIN, true);
+		err = c->watch(c->arg, LISTENER, p->listener, EPOLLIN);
 	if (err) {
 		inet_ntop(AF_INET, &c->node->peer.sin_addr, text, sizeof(text));
 		snprintf(why, why_bytes, "cannot listen for the other node on %s:%u: %s", text,
 			 ntohs(c->node->peer.sin_port), strerror(-err));
 	}
 	return err;
+}
+
+static void tcp_settings(FILE *f)
+{
+	fprintf(f, "link: TCP_NODELAY\nlink: TCP_USER_TIMEOUT %u ms\nlink: up to %d recv a turn\n",
+		(unsigned)(NODE_SILENCE_NS / NS_PER_MS), RECVS);
 }
 
 static void tcp_probe(const struct spec *spec, struct probe_report *report)
@@ -328,4 +350,5 @@ const struct peer_stack peer_tcp = {
 	.turn = tcp_turn,
 	.due = tcp_due,
 	.reset = tcp_reset,
+	.settings = tcp_settings,
 };

@@ -270,9 +270,8 @@ static int refuse(struct pool *p, int err)
 }
 
 /*
- * Change the tag of `index` if `owner` holds it: `to` holds it then, or gets it once it takes it. A store does: nobody but its
- * holder changes the tag of a buffer that is held, unless the holder has died (pool_reclaim). And it lets the stores
- * to the message be under way to the other core together with it, where a locked instruction would wait for each.
+ * Change the tag of `index` if `owner` holds it: `to` holds it then, or gets it once it takes it. An exchange, though its holder
+ * alone changes it: the gateway may just be taking it for a dead one's (pool_reclaim), whose successor has the same name.
  */
 static inline int retag(struct pool *p, uint32_t index, instance_id owner, instance_id to,
 		 enum tag_state state, uint32_t *generation)
@@ -284,7 +283,10 @@ static inline int retag(struct pool *p, uint32_t index, instance_id owner, insta
 	*generation = tag_generation(word) + 1;
 	if (state == TAG_MOVING)
 		atomic_store_explicit(&p->tags[index].sender, owner, memory_order_relaxed);
-	atomic_store_explicit(&p->tags[index].word, tag_word(*generation, to, state), memory_order_release);
+	if (!atomic_compare_exchange_strong_explicit(&p->tags[index].word, &word,
+						     tag_word(*generation, to, state),
+						     memory_order_acq_rel, memory_order_relaxed))
+		return -EPERM;
 	return 0;
 }
 

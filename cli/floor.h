@@ -15,6 +15,7 @@ enum floor_place { FLOOR_ALONE, FLOOR_SAME_CORE, FLOOR_CROSS_CORE, FLOOR_CROSS_A
 struct floor_end {
 	alignas(64) struct ring_sender out;
 	struct ring_receiver in;
+	uint32_t taken;             /* of the index ring it sends to, as last seen */
 	struct descriptor last;     /* received; its offset says where the 16 bytes lie */
 };
 

@@ -118,8 +118,8 @@ static void ring_recv_yield(struct floor_link *l, int side)
 }
 
 /*
- * A ring as most are: the sender's index on a line of its own, so that a hop moves two, the index and the slot. It is the
- * floor that others print; chain/ring.h moves one.
+ * A ring with indices, as rte_ring and virtio have them: the sender's on a line of its own, so that a hop moves two lines, the
+ * index and the slot. chain/ring.h moves one.
  */
 struct index_ring {
 	alignas(64) _Atomic uint32_t pushed;
@@ -149,7 +149,10 @@ static void index_send(struct floor_link *l, int side)
 {
 	struct index_ring *r = l->index_ring[!side];
 	const uint32_t at = atomic_load_explicit(&r->pushed, memory_order_relaxed);
+	struct floor_end *e = &l->end[side];
 
+	while (at - e->taken >= SLOTS)
+		e->taken = atomic_load_explicit(&r->taken, memory_order_acquire);
 	r->slot[at % SLOTS] = *touch(l, side);
 	atomic_store_explicit(&r->pushed, at + 1, memory_order_release);
 }

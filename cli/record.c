@@ -399,18 +399,23 @@ static void set_measured(json_t *o, const struct run_request *rq, const struct r
 	set(o, "cpu_series", cpu_series_json(out));
 }
 
-/* The dataplane's settings, a string each; [] where it has none. */
+/* What the dataplane and the way between nodes have set for good, a string each; null: they do not say. */
 static json_t *settings_json(const struct run_request *rq)
 {
-	json_t *list = json_array();
+	const struct peer_stack *link = node_stack(rq->ops, rq->spec);
 	char *text = NULL, *line, *rest;
+	json_t *list;
 	size_t bytes;
 	FILE *f;
 
-	if (!rq->ops->settings || !(f = open_memstream(&text, &bytes)))
-		return list;
-	rq->ops->settings(rq->spec, f);
+	if ((!rq->ops->settings && !link) || !(f = open_memstream(&text, &bytes)))
+		return json_null();
+	if (rq->ops->settings)
+		rq->ops->settings(rq->spec, f);
+	if (link)
+		link->settings(f);
 	fclose(f);
+	list = json_array();
 	for (rest = text; (line = strsep(&rest, "\n"));)
 		if (*line)
 			json_array_append_new(list, json_text(line));

@@ -86,7 +86,7 @@ def block(folder: Path) -> str:
     profile = json.loads((folder / "plan.json").read_text(encoding="utf-8"))["profile"]
     tally = ", ".join(f"{n} {k}" for k in KINDS if (n := sum(v["verdict"] == k for v in verdicts)))
     inputs = sum(v["verdict"] == REPRODUCED and v["input"] for v in verdicts)
-    counted = sum(v["verdict"] == REPRODUCED and v["experiment"] == "table1-2-audit" for v in verdicts)
+    counted = sum(v["verdict"] == REPRODUCED and v["experiment"] == AUDIT for v in verdicts)
     return (f"<!-- headline: written by `make headline` from a run of `make reproduce PROFILE={profile}` -->\n"
             f"{boutique(records)}\n![CPU per request by component](docs/img/boutique-ccr.png)\n\n"
             "And what the paper counted by hand, counted by the kernel in the same run of `make reproduce` (per request, first to "

@@ -242,7 +242,8 @@ def markdown(report: Report) -> str:
     tally_ = counts(report.entries)
     out += ["## Verdicts", "", f"{len(report.entries)} published numbers: "
             + ", ".join(f"{tally_[k]} {k} ({MEANING[k]})" for k in KINDS if tally_[k])
-            + ". " + inputs_told(report.entries) + " Records are named in verdicts.json.", "", table.markdown()]
+            + ". " + " ".join(filter(None, (inputs_told(report.entries), "Records are named in verdicts.json."))),
+            "", table.markdown()]
     for d in report.drawn:
         out += [f"## {d.experiment.title}: figures and published numbers", ""]
         for path, caption in d.figures:

@@ -9,7 +9,6 @@
 #include "chain/codec.h"
 #include "dataplanes/kernel/engine_conn.h"
 
-
 /* ---- Connections ------------------------------------------------------------------------------ */
 
 static bool is_server(const struct engine *e, const struct conn *c)
@@ -198,6 +197,9 @@ int engine_send(struct engine *e, instance_id to, struct message *m)
 {
 	bool plain;
 
+	/* A client's request, which has woken the gateway: the last look at the clock may be long ago. */
+	if (e->c.self == GATEWAY)
+		e->now = clock_now_ns();
 	switch (m->kind) {
 	case MESSAGE_REPLY:
 		return server_answer(e, m, WIRE_REPLY);

@@ -24,7 +24,7 @@
 #include "chain/route.h"
 #include "chain/workload.h"
 
-enum { LISTEN_BACKLOG = 1024 };     /* of every endpoint: a burst of connections waits, none is dropped */
+enum { LISTEN_BACKLOG = 1024 };     /* of every endpoint: a burst of connections waits */
 
 /* In memory shared with the supervisor; each line is written by its own process only. */
 struct engine_counters {

@@ -12,7 +12,6 @@
 
 #include "dataplanes/kernel/grpc_conn.h"
 
-
 #define ACCEPT_AGAIN_NS NS_PER_MS           /* when there were more, or no descriptor was free */
 
 /* ---- Calls ------------------------------------------------------------------------------------ */
@@ -258,6 +257,9 @@ int grpc_fd(const struct grpc *g)
 
 int grpc_send(struct grpc *g, instance_id to, struct message *m)
 {
+	/* A client's request, which has woken the gateway: the last look at the clock may be long ago. */
+	if (g->c.self == GATEWAY)
+		g->now = clock_now_ns();
 	switch (m->kind) {
 	case MESSAGE_REPLY:
 		return server_respond(g, m, true);

@@ -224,7 +224,7 @@ static int on_begin_headers(nghttp2_session *h2, const nghttp2_frame *frame, voi
 	}
 	r->stream = frame->hd.stream_id;
 	nghttp2_session_set_stream_user_data(h2, r->stream, r);
-	rpc_deadline(g, r, g->now + HALF_CALL_NS);
+	rpc_deadline(g, r, g->now + (g->c.timeout_ns ? g->c.timeout_ns : HALF_CALL_NS));
 	return 0;
 }
 

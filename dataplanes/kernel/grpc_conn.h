@@ -41,7 +41,8 @@ enum {
 	H2_LISTENER = 0xffff, H2_DOOR = 0xfffe, H2_TIMER = 0xfffd,  /* in epoll's data */
 };
 
-#define HALF_CALL_NS (30 * NS_PER_SEC)      /* for a request to become whole, and its answer to be taken */
+#define HALF_CALL_NS (30 * NS_PER_SEC)      /* for a request to become whole, and for its answer to be taken, each:
+					     * as long as an answer may take; this when that is for ever */
 #define PREFACE_NS (10 * NS_PER_SEC)        /* for a client to speak HTTP/2 */
 
 enum rpc_state {

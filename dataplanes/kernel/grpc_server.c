@@ -17,7 +17,7 @@ static void ending(struct grpc *g, struct rpc *r)
 {
 	r->state = RPC_ENDING;
 	r->generation++;
-	rpc_deadline(g, r, g->now + HALF_CALL_NS);
+	rpc_deadline(g, r, g->now + (g->c.timeout_ns ? g->c.timeout_ns : HALF_CALL_NS));
 }
 
 /* Trailers-Only: a status and why, without a message. `status` is HTTP's; `g` answers if that fails. */

@@ -57,6 +57,7 @@ struct kernel {
 	struct engine_counters *counters;           /* [INSTANCE_MAX], shared by all processes */
 };
 
+/* kernel.c's, where pods.c finds who is on which node. */
 extern const struct option_spec kernel_options[];
 
 /* Before pods_make. */
@@ -68,7 +69,7 @@ void pods_drop(struct kernel *k);
 
 /* One instance's pod, during a run; pod_make as pods_make. */
 int pod_make(struct deployment *d, struct kernel *k, instance_id id);
-void pod_drop(struct kernel *k, instance_id id);
+void pod_drop(struct deployment *d, struct kernel *k, instance_id id);
 
 /* Activators: after pods_make, before all is dropped, once all pods of the beginning are there. */
 int lifecycle_setup(struct deployment *d, struct kernel *k);

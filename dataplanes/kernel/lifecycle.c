@@ -144,7 +144,7 @@ static void demand(struct deployment *d, function_id f, uint64_t now_ns, struct 
 
 static void pod_lower(struct deployment *d, instance_id id)
 {
-	pod_drop(d->priv, id);
+	pod_drop(d, d->priv, id);
 }
 
 const struct scaling_ops kernel_scaling = {

@@ -310,7 +310,10 @@ char *nginx_routes_render(const struct application *app, const uint8_t *key)
 	return text;
 }
 
-/* The lines of a template that are directives and are the same in every deployment, comments left out. */
+/*
+ * The directives of a template that tune something, comments left out: no paths, nothing of a request's. @NAME@ stays: it is the
+ * deployment's, or an option's.
+ */
 static void put_fixed(FILE *out, const char *who, const char *text)
 {
 	while (*text) {
@@ -324,7 +327,7 @@ static void put_fixed(FILE *out, const char *who, const char *text)
 			;
 		while (n && (at[n - 1] == ' ' || at[n - 1] == '\t'))
 			n--;
-		if (n && at[n - 1] == ';' && !memchr(at, '@', n) && !memchr(at, '$', n) && !memchr(at, '{', n) &&
+		if (n && at[n - 1] == ';' && !memmem(at, n, "@DIR@", 5) && !memchr(at, '$', n) && !memchr(at, '{', n) &&
 		    strncmp(at, "return", 6))
 			fprintf(out, "%s: %.*s\n", who, (int)n - 1, at);
 	}

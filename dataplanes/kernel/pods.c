@@ -22,6 +22,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ethtool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -99,12 +100,16 @@ static int connect_pod(struct deployment *d, struct kernel *k, unsigned i)
 	const struct pod *p = &k->pod[i];
 	const int node = node_of(d, k, i);
 	char port[16];
+	int err;
 
 	snprintf(port, sizeof(port), "pod%u", i);
 	if (d->network.client_node && node == k->node_netns[0])
 		return network_pod(&d->network, port, p->netns, p->at.sin_addr);
-	return two_nodes(k) ? netns_join(node, port, p->netns, p->at.sin_addr) :
-			      netns_veth(node, bridge, port, p->netns, p->at.sin_addr, ADDRESS_PREFIX);
+	if (!two_nodes(k))
+		return netns_veth(node, bridge, port, p->netns, p->at.sin_addr, ADDRESS_PREFIX);
+	err = netns_join(node, port, p->netns, p->at.sin_addr);
+	/* As network_pod does on the other node. */
+	return err || !d->network.client_node ? err : netns_offload(p->netns, "eth0", ETHTOOL_SGRO, true);
 }
 
 static int make_netns_pod(struct deployment *d, struct kernel *k, unsigned i)
@@ -218,14 +223,14 @@ int pod_make(struct deployment *d, struct kernel *k, instance_id id)
 	return make_netns_pod(d, k, id);
 }
 
-void pod_drop(struct kernel *k, instance_id id)
+void pod_drop(struct deployment *d, struct kernel *k, instance_id id)
 {
 	struct pod *p = &k->pod[id];
 	char port[16];
 
 	/* The kernel would remove it with the namespace, but later: its name may be needed at once. */
 	snprintf(port, sizeof(port), "pod%u", id);
-	(void)netns_unlink(k->node_netns[0], port);
+	(void)netns_unlink(node_of(d, k, id), port);
 	close(p->netns);
 	p->netns = -1;
 	p->sidecar = false;

@@ -45,7 +45,7 @@ static const struct option_spec sure_options[] = {
 	{ "zero", "off|on", "off", "hand out buffers without what they held before" },
 	{ "machine", "microvm|q35", "microvm", "unikernel: QEMU's machine" },
 	{ "accel", "auto|kvm|tcg", "auto", "unikernel: auto: kvm where it works, else emulated" },
-	{ "image", "TEXT", "", "unikernel: an image of your own, in place of the one in the program" },
+	{ "image", "TEXT", "", "unikernel: an image of your own (ELF with a PVH note), in place of the one in the program" },
 	{ "memory", "4..1024", "48", "unikernel: MiB of RAM of a guest; the host gives it as it is touched" },
 	WAITING_OPTION("adaptive"),
 	{ "slots", "16..65536", "1024", "descriptors that one sender can leave at one receiver" },

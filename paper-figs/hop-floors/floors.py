@@ -8,7 +8,7 @@ from stats import Estimate, median_interval
 
 Rows = Sequence[Mapping[str, Any]]
 # The machine's own mechanisms, with a short name.
-BARE = {"cache-line": "cache line", "switch": "switch", "ring-spin": "ring, spin", "ring-yield": "ring, yield",
+BARE = {"cache-line": "cache line", "switch": "switch", "ring-spin": "ring, spin", "index-ring": "ring with indices, spin", "ring-yield": "ring, yield",
         "futex-bell": "ring + futex", "unix-seqpacket": "Unix packet"}
 
 

@@ -30,40 +30,59 @@ def device(name: str) -> socket.socket:
     return s
 
 
+class Wire:
+    """Two ends, and one frame at most held back on its way to either."""
+
+    def __init__(self, ends: list[socket.socket], seed: int) -> None:
+        self.ends, self.dice, self.held = ends, random.Random(seed), dict[int, bytes]()
+        self.count = {"passed": 0, "lost": 0, "doubled": 0, "reordered": 0}
+
+    def send(self, to: int, frame: bytes) -> bool:
+        """A full queue loses it, as on any wire."""
+        try:
+            self.ends[to].send(frame)
+            return True
+        except OSError:
+            self.count["lost"] += 1
+            return False
+
+    def release(self, to: int, overtaken: bool) -> None:
+        if to in self.held and self.send(to, self.held.pop(to)) and overtaken:
+            self.count["reordered"] += 1
+
+    def pass_on(self, to: int, frame: bytes) -> None:
+        roll = self.dice.random()
+        if roll < LOST:
+            self.count["lost"] += 1
+        elif roll < LOST + LATE and to not in self.held:
+            self.held[to] = frame
+        else:
+            self.count["passed"] += self.send(to, frame)
+            if roll > 1 - DOUBLED:
+                self.count["doubled"] += self.send(to, frame)
+            self.release(to, overtaken=True)
+
+
 def main() -> None:
     """See the module."""
     ends = [device(name) for name in sys.argv[1:3]]
-    dice = random.Random(int(sys.argv[3]))
-    count = {"passed": 0, "lost": 0, "doubled": 0, "late": 0}
-    held: dict[int, bytes] = {}         # by the end it goes to: waits for the frame after it
-    ended = [False]
-    signal.signal(signal.SIGTERM, lambda *_: ended.__setitem__(0, True))
+    wire = Wire(ends, int(sys.argv[3]))
+    ended: list[bool] = []
+    signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
     print("ready", flush=True)
-    while not ended[0]:
+    while not ended:
         ready, _, _ = select.select(ends, [], [], 0.002)
-        for to in list(held) if not ready else []:
-            ends[to].send(held.pop(to))     # nothing came after it
+        if not ready:
+            for to in list(wire.held):          # nothing came after it
+                wire.release(to, overtaken=False)
         for source in ready:
-            frame, address = source.recvfrom(FRAME_MAX)
-            if address[2] == PACKET_OUTGOING:
-                continue
-            to = 1 - ends.index(source)
-            roll = dice.random()
-            if roll < LOST:
-                count["lost"] += 1
-                continue
-            if roll < LOST + LATE and to not in held:
-                count["late"] += 1
-                held[to] = frame
-                continue
-            count["passed"] += 1
-            ends[to].send(frame)
-            if roll > 1 - DOUBLED:
-                count["doubled"] += 1
-                ends[to].send(frame)
-            if to in held:
-                ends[to].send(held.pop(to))
-    print(json.dumps(count))
+            try:
+                frame, address = source.recvfrom(FRAME_MAX)
+            except OSError:
+                continue                        # the device is down
+            if address[2] != PACKET_OUTGOING:
+                wire.pass_on(1 - ends.index(source), frame)
+    print(json.dumps(wire.count))
 
 
 if __name__ == "__main__":

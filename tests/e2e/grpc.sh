@@ -7,7 +7,7 @@
 
 attack() {
 	local spec=$1 port
-	if ! serve -d "$spec" -w boutique; then
+	if ! serve -d "$spec" -w boutique --answer-timeout 3; then
 		not_ok "$spec: the boutique is served" "$(tail -n 1 "$serve_log")"
 		return
 	fi
@@ -67,6 +67,15 @@ for spec in kernel:grpc kernel:grpc,pods=host; do
 	fi
 	attack "$spec"
 done
+
+# After a pause longer than an answer may take, as after none.
+if serve -d kernel:grpc,pods=host -w boutique --answer-timeout 1; then
+	sleep 2
+	check "kernel:grpc: after a long pause a request is answered" "it is not" curl -sf --max-time 5 -o /dev/null "$url/"
+	stop_server
+else
+	not_ok "kernel:grpc: after a long pause a request is answered" "$(tail -n 1 "$serve_log")"
+fi
 
 # Calls through nginx as the sidecar get the same answers.
 name="kernel:grpc,sidecar=nginx answers as null does"

@@ -416,12 +416,29 @@ def attacks(door):
     for raw in idle:
         raw.socket.close()
 
+    # A window of nothing: each of these calls is answered, and no answer can go out.
+    cancel, calls, codes = 8, 100, []
+
+    def all_reset(f):
+        if f[0] == RST_STREAM:
+            codes.append(int.from_bytes(f[3], "big"))
+        return len(codes) == calls
+
+    shut = Raw(door, PREFACE + frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 0)))
+    shut.say(b"".join(frame(HEADERS, END_HEADERS, i, head()) + frame(DATA, END_STREAM, i, message())
+                      for i in range(1, 2 * calls, 2)))
+    good.say(frame(HEADERS, END_HEADERS, 3, head()) + frame(DATA, END_STREAM, 3, message()))
+    result("calls whose answers nobody takes keep nobody waiting", any(f[0] == DATA for f in good.ended(3)))
+    for _ in shut.frames(all_reset):
+        pass
+    result("they are reset with CANCEL when their time is up", codes == [cancel] * calls, str(codes)[:80])
+
     half = [Raw(door) for _ in range(3)]
     for raw in half:
         raw.say(b"".join(frame(HEADERS, END_HEADERS, 2 * i + 1, head()) for i in range(100)))
         raw.socket.close()
-    good.say(frame(HEADERS, END_HEADERS, 3, head()) + frame(DATA, END_STREAM, 3, message()))
-    frames = good.ended(3)
+    good.say(frame(HEADERS, END_HEADERS, 5, head()) + frame(DATA, END_STREAM, 5, message()))
+    frames = good.ended(5)
     result("calls begun and left by others hurt nobody", any(f[0] == DATA for f in frames), str(frames)[:80])
 
 

@@ -180,7 +180,10 @@ static void the_record_gets_what_every_deployment_has(void **state)
 	assert_non_null(strstr(text, "ingress: keepalive 512\n"));
 	assert_non_null(strstr(text, "broker's upstreams: keepalive 512\n"));
 	assert_non_null(strstr(text, "sidecar: keepalive 512\n"));
-	assert_null(strpbrk(text, "@${;#"));
+	assert_non_null(strstr(text, "ingress: listen @LISTEN@ backlog=4096\n"));
+	assert_non_null(strstr(text, "nginx: client_max_body_size @BODY_MAX@\n"));
+	assert_null(strstr(text, "@DIR@"));
+	assert_null(strpbrk(text, "${;#"));
 	assert_null(strstr(text, "grpc"));
 	free(text);
 }

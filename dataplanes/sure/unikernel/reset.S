@@ -43,6 +43,7 @@ real:
 	cld
 	lgdtl	%cs:((AT(gdtr)) & 0xffff)
 	movl	%cr0, %eax
+	andl	$0x9fffffff, %eax		/* caches on */
 	orl	$1, %eax
 	movl	%eax, %cr0
 	ljmpl	$8, $AT(flat)

@@ -13,6 +13,11 @@
 
 #include "dataplanes/sure/unikernel/rom.h"
 
+enum { XEN_ELFNOTE_PHYS32_ENTRY = 18, PADDED_MAX = 1 << 16 };  /* Xen, public/elfnote.h */
+
+/* Names and descriptions of notes take multiples of four bytes. */
+#define PADDED(n) (((size_t)(n) + 3) & ~(size_t)3)
+
 /* Segment `i` of a sound header, or NULL when it does not lie in the file. */
 static const Elf64_Phdr *segment(const Elf64_Ehdr *e, size_t bytes, unsigned i)
 {
@@ -33,6 +38,43 @@ static const Elf64_Ehdr *header(const void *elf, size_t bytes)
 	return e;
 }
 
+/* The entry that segment `p`, of notes, names, or 0. */
+static uint32_t entry_in(const Elf64_Ehdr *e, const Elf64_Phdr *p)
+{
+	const unsigned char *at = (const unsigned char *)e + p->p_offset, *end = at + p->p_filesz;
+	uint32_t entry;
+	Elf64_Nhdr n;
+
+	while ((size_t)(end - at) >= sizeof(n)) {
+		memcpy(&n, at, sizeof(n));
+		at += sizeof(n);
+		if (n.n_namesz > PADDED_MAX || n.n_descsz > PADDED_MAX ||
+		    (size_t)(end - at) < PADDED(n.n_namesz) + PADDED(n.n_descsz))
+			return 0;
+		if (n.n_type == XEN_ELFNOTE_PHYS32_ENTRY && n.n_namesz == 4 && !memcmp(at, "Xen", 4) &&
+		    n.n_descsz >= sizeof(entry)) {
+			memcpy(&entry, at + PADDED(n.n_namesz), sizeof(entry));
+			return entry;
+		}
+		at += PADDED(n.n_namesz) + PADDED(n.n_descsz);
+	}
+	return 0;
+}
+
+/* 0: there is none. */
+static uint32_t entry_of(const Elf64_Ehdr *e, size_t bytes)
+{
+	uint32_t entry = 0;
+
+	for (unsigned i = 0; i < e->e_phnum && !entry; i++) {
+		const Elf64_Phdr *p = segment(e, bytes, i);
+
+		if (p && p->p_type == PT_NOTE)
+			entry = entry_in(e, p);
+	}
+	return entry;
+}
+
 /* Where all that is to be loaded begins and ends. 0 or -ENOEXEC. */
 static int extent(const Elf64_Ehdr *e, size_t bytes, uint64_t *from, uint64_t *to)
 {
@@ -51,15 +93,19 @@ static int extent(const Elf64_Ehdr *e, size_t bytes, uint64_t *from, uint64_t *t
 	return *from < *to && *to - *from <= ROM_MAX - ROM_RESET_BYTES ? 0 : -ENOEXEC;
 }
 
-int rom_make(const void *elf, size_t bytes, unsigned char **rom, size_t *rom_bytes)
+int rom_make(const void *elf, size_t bytes, uint64_t ram_bytes, unsigned char **rom, size_t *rom_bytes)
 {
 	const Elf64_Ehdr *e = header(elf, bytes);
 	uint64_t from, to;
 	int err = e ? extent(e, bytes, &from, &to) : -ENOEXEC;
 	struct rom_parcel parcel;
+	uint32_t entry;
 
 	if (err)
 		return err;
+	entry = entry_of(e, bytes);
+	if (entry < from || entry >= to || to > ram_bytes)
+		return -ENOEXEC;
 	*rom_bytes = (to - from + ROM_RESET_BYTES + ROM_UNIT - 1) / ROM_UNIT * ROM_UNIT;
 	*rom = calloc(1, *rom_bytes);
 	if (!*rom)
@@ -71,7 +117,7 @@ int rom_make(const void *elf, size_t bytes, unsigned char **rom, size_t *rom_byt
 			memcpy(*rom + (p->p_filesz ? p->p_paddr - from : 0), (const char *)elf + p->p_offset, p->p_filesz);
 	}
 	parcel = (struct rom_parcel){ .from = -(uint32_t)*rom_bytes, .to = (uint32_t)from,
-				      .words = (uint32_t)((to - from + 3) / 4), .entry = (uint32_t)e->e_entry };
+				      .words = (uint32_t)((to - from + 3) / 4), .entry = entry };
 	memcpy(*rom + *rom_bytes - ROM_RESET_BYTES, unikernel_reset, ROM_RESET_BYTES);
 	memcpy(*rom + *rom_bytes - ROM_RESET_BYTES, &parcel, sizeof(parcel));
 	return 0;

@@ -19,10 +19,11 @@ struct rom_parcel {
 };
 
 /*
- * Make the ROM of an ELF file whose segments are to lie, one after the other, at their physical addresses. *rom is the
- * caller's to free. 0; -ENOEXEC: not a static x86-64 program, or none that fits; -ENOMEM.
+ * Make the ROM of an ELF file whose segments are to lie at their physical addresses, in RAM of `ram_bytes`. It begins where
+ * its note says that PVH does (XEN_ELFNOTE_PHYS32_ENTRY), in 32-bit mode; the start_info of PVH it does not get. *rom is
+ * the caller's to free. 0; -ENOEXEC: not such a program, or it does not fit; -ENOMEM.
  */
-int rom_make(const void *elf, size_t bytes, unsigned char **rom, size_t *rom_bytes);
+int rom_make(const void *elf, size_t bytes, uint64_t ram_bytes, unsigned char **rom, size_t *rom_bytes);
 
 /* reset.S, ROM_RESET_BYTES. */
 extern const unsigned char unikernel_reset[];

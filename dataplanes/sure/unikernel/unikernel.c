@@ -152,19 +152,21 @@ static uint64_t measure_tsc_khz(void)
 static int file_of(const void *what, size_t bytes)
 {
 	int fd = memfd_create("perhop-unikernel", MFD_CLOEXEC), err;
+	ssize_t n = fd < 0 ? -1 : write(fd, what, bytes);
 
-	if (fd < 0 || write(fd, what, bytes) == (ssize_t)bytes)
-		return fd < 0 ? -errno : fd;
-	err = errno ? -errno : -EIO;
-	close(fd);
+	if (n == (ssize_t)bytes)
+		return fd;
+	err = n < 0 ? -errno : -EIO;
+	if (fd >= 0)
+		close(fd);
 	return err;
 }
 
-static int rom_file(const void *elf, size_t bytes)
+static int rom_file(const void *elf, size_t bytes, uint64_t ram_bytes)
 {
 	unsigned char *rom;
 	size_t rom_bytes;
-	int fd = rom_make(elf, bytes, &rom, &rom_bytes);
+	int fd = rom_make(elf, bytes, ram_bytes, &rom, &rom_bytes);
 
 	if (fd)
 		return fd;
@@ -179,19 +181,23 @@ static int make_image_file(struct unikernel *u)
 	const void *image = unikernel_image;
 	size_t bytes = unikernel_image_bytes;
 	struct stat st;
-	int fd = -1;
+	int fd, err;
 
 	if (*u->image_path) {
 		fd = open(u->image_path, O_RDONLY | O_CLOEXEC);
-		if (fd < 0 || fstat(fd, &st))
-			return -errno;
-		bytes = (size_t)st.st_size;
-		image = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, fd, 0);
-		close(fd);
-		if (image == MAP_FAILED)
-			return -errno;
+		err = fd < 0 || fstat(fd, &st) ? -errno : 0;
+		if (!err) {
+			bytes = (size_t)st.st_size;
+			image = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, fd, 0);
+			err = image == MAP_FAILED ? -errno : 0;
+		}
+		if (fd >= 0)
+			close(fd);
+		if (err)
+			return err;
 	}
-	u->image_fd = u->machine == MACHINE_MICROVM ? rom_file(image, bytes) : file_of(image, bytes);
+	u->image_fd = u->machine == MACHINE_MICROVM ? rom_file(image, bytes, (uint64_t)u->memory_mib << 20) :
+						      file_of(image, bytes);
 	if (image != unikernel_image)
 		munmap((void *)(uintptr_t)image, bytes);
 	return u->image_fd < 0 ? u->image_fd : 0;

@@ -40,8 +40,9 @@ enum {
 	TIMERS_NS = 10 * 1000 * 1000,
 	/*
 	 * lwIP counts TCP's time in steps that are meant to last 250 ms: what is lost is sent again after 1 to 1.5 s, and
-	 * two losses in a row are as long as the other node may be silent. While something is not acknowledged the
-	 * steps are these: 200 to 300 ms, as with Linux (TCP_RTO_MIN, 200 ms).
+	 * two losses in a row are as long as the other node may be silent. While something is not acknowledged, steps of
+	 * this length are added: 200 to 300 ms, as with Linux (TCP_RTO_MIN, 200 ms). All that TCP does by the clock comes
+	 * sooner then: probes of a shut window, the end of a connection that has ended, giving up after 12 times.
 	 */
 	STEP_NS = 50 * 1000 * 1000,
 	/* An acknowledgement may wait so long, and for so many bytes, for data that takes it along. */
@@ -66,7 +67,7 @@ struct zstack {
 	struct tcp_pcb *knocking;   /* accepted while there is a connection, and has not said HELLO; or NULL */
 	bool connected;
 	const char *broken;         /* why the connection is to be ended */
-	uint64_t now_ns, retry_ns, timers_ns, step_ns;
+	uint64_t now_ns, retry_ns, timers_ns, step_ns, knocked_ns;
 	uint64_t held_ns;           /* since when an acknowledgement is held back; 0: none is */
 	u32_t acked, seen;          /* the last one that was sent; that was made */
 	u16_t seen_window;
@@ -364,6 +365,7 @@ static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
 		/* The other node's gateway was started again, or somebody else is there: see peer_is_hello. */
 		send_away(z);
 		z->knocking = pcb;
+		z->knocked_ns = z->now_ns;
 		tcp_arg(pcb, z);
 		tcp_recv(pcb, on_knock);
 		tcp_err(pcb, on_knock_error);
@@ -445,6 +447,8 @@ static void zstack_turn(void *priv, uint64_t now_ns)
 		z->step_ns = now_ns + STEP_NS;
 		tcp_tmr();
 	}
+	if (z->knocking && now_ns >= z->knocked_ns + NODE_SILENCE_NS)
+		send_away(z);
 	end_if_broken(z);
 	if (!z->pcb && !z->listener && now_ns >= z->retry_ns) {
 		z->retry_ns = now_ns + PEER_RETRY_NS;
@@ -567,8 +571,15 @@ static int zstack_open(void **priv, const struct peer_config *c, char *why, size
 	if (!err)
 		err = start(z);
 	if (!err)
-		err = c->watch(c->arg, z->umem.fd, EPOLLIN, true);
+		err = c->watch(c->arg, 0, z->umem.fd, EPOLLIN);
 	return err;
+}
+
+static void zstack_settings(FILE *f)
+{
+	fprintf(f, "link: lwIP's TCP clock steps every %d ms while something is not acknowledged\n"
+		"link: acknowledgements wait for data up to %d us or %d bytes\nlink: up to %d frames of the UMEM a turn\n",
+		STEP_NS / 1000000, ACK_NS / 1000, ACK_BYTES, BURST * BURSTS);
 }
 
 static void zstack_close(void *priv)
@@ -610,6 +621,7 @@ const struct peer_stack zstack = {
 	.ready = zstack_ready,
 	.turn = zstack_turn,
 	.due = zstack_due,
+	.settings = zstack_settings,
 	.pending = zstack_pending,
 	.reset = zstack_reset,
 };
