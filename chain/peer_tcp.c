@@ -35,6 +35,7 @@ struct peer_tcp {
 	int knocking;               /* accepted while there is a connection, and has not said HELLO; -1: none */
 	uint64_t knocked_ns;        /* since when */
 	bool connected, readable, writable;
+	bool closing;               /* no more comes: the kernel will not say so again */
 	uint64_t retry_ns;
 	struct message *posted;     /* what the next recv goes into */
 	unsigned char scratch[SCRATCH_BYTES];       /* … when there is no buffer */
@@ -45,7 +46,7 @@ static void drop(struct peer_tcp *p)
 	if (p->fd >= 0)
 		close(p->fd);
 	p->fd = -1;
-	p->connected = p->readable = p->writable = false;
+	p->connected = p->readable = p->writable = p->closing = false;
 }
 
 static void fail(struct peer_tcp *p, const char *why)
@@ -148,6 +149,7 @@ static void hear_knocking(struct peer_tcp *p, uint32_t events)
 	fail(p, "the other node has connected anew");
 	p->fd = fd;
 	p->slot = other_slot(p);
+	p->closing = !more;
 	connected(p);
 }
 
@@ -181,6 +183,7 @@ static void tcp_ready(void *priv, int fd, uint32_t events)
 			finish_connect(p);
 		return;
 	}
+	p->closing |= (events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) != 0;
 	p->readable |= (events & (EPOLLIN | EPOLLERR | EPOLLHUP | EPOLLRDHUP)) != 0;
 	p->writable |= (events & EPOLLOUT) != 0;
 }
@@ -209,8 +212,8 @@ static bool receive(struct peer_tcp *p)
 		fail(p, n ? strerror(errno) : "the other node has closed the connection");
 		return false;
 	}
-	/* Less than there is room for: all that there was. The next bytes make a new edge. */
-	p->readable = (size_t)n == room;
+	/* Less than there is room for: all that there was, but for an end. The next bytes make a new edge. */
+	p->readable = (size_t)n == room || p->closing;
 	err = p->c.events->received(p->c.arg, at, (size_t)n, p->posted, &taken);
 	if (taken)
 		p->posted = NULL;
@@ -240,13 +243,15 @@ static void tcp_turn(void *priv, uint64_t now_ns)
 static int64_t tcp_due(void *priv, uint64_t now_ns)
 {
 	const struct peer_tcp *p = priv;
+	const uint64_t knock = p->knocked_ns + NODE_SILENCE_NS, at = p->knocking >= 0 ? knock : p->retry_ns;
 
-	if (p->connected)
-		return p->readable ? 0 : -1;
-	if (p->listener >= 0)
+	if (p->connected && p->readable)
+		return 0;
+	if (p->knocking < 0 && (p->connected || p->listener >= 0))
 		return -1;
-	return p->fd >= 0 ? (int64_t)PEER_RETRY_NS :
-	       p->retry_ns > now_ns ? (int64_t)(p->retry_ns - now_ns) : 0;
+	if (p->knocking < 0 && p->fd >= 0)
+		return (int64_t)PEER_RETRY_NS;
+	return at > now_ns ? (int64_t)(at - now_ns) : 0;
 }
 
 static ssize_t tcp_send(void *priv, const struct iovec *iov, unsigned n)

@@ -21,7 +21,7 @@
 #include "cli/parse.h"
 #include "cli/record.h"
 
-enum { SCHEMA_VERSION = 1 };
+enum { SCHEMA_VERSION = 2 };    /* 2: settings */
 
 static json_t *count(uint64_t n)
 {

@@ -60,13 +60,14 @@ def parse(line: str) -> Record:
 
 def check(record: Any) -> None:
     """Raise ValueError with one sentence when `record` does not fit the schema."""
+    kind = record.get("kind") if isinstance(record, dict) else None
+    kind = kind if kind in SCHEMAS else "run"
     if isinstance(record, dict):
         version = record.get("schema_version")
-        expected = schema()["properties"]["schema_version"]["const"]
+        expected = schema(kind)["properties"]["schema_version"]["const"]
         if version != expected:
             raise ValueError(f"schema_version is {version!r}, this perhop reads {expected}")
-    kind = record.get("kind") if isinstance(record, dict) else None
-    errors = sorted(_validator(kind if kind in SCHEMAS else "run").iter_errors(record), key=lambda e: len(e.path), reverse=True)
+    errors = sorted(_validator(kind).iter_errors(record), key=lambda e: len(e.path), reverse=True)
     if errors:
         first = errors[0]
         where = "/".join(str(p) for p in first.absolute_path) or "record"

@@ -410,10 +410,10 @@ out:
 
 void grpc_settings(FILE *f)
 {
-	fprintf(f, "endpoint: HTTP/2 stream window %d bytes\nendpoint: HTTP/2 connection window %d bytes\n"
+	fprintf(f, "endpoint: connections taken %d, made %d\nendpoint: HTTP/2 stream window %d bytes\nendpoint: HTTP/2 connection window %d bytes\n"
 		"endpoint: HTTP/2 streams at once %d\nendpoint: HPACK table %d bytes\n"
 		"endpoint: events per epoll_wait %d\nendpoint: recv up to %d bytes\nendpoint: sendmsg up to %d bytes\n",
-		H2_STREAM_WINDOW, H2_CONN_WINDOW, H2_STREAMS, H2_TABLE_BYTES, H2_EVENTS, H2_INPUT_BYTES, H2_OUT_BYTES);
+		H2_SERVERS, H2_CLIENTS, H2_STREAM_WINDOW, H2_CONN_WINDOW, H2_STREAMS, H2_TABLE_BYTES, H2_EVENTS, H2_INPUT_BYTES, H2_OUT_BYTES);
 }
 
 void grpc_close(struct grpc *g)

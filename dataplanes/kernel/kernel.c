@@ -547,8 +547,8 @@ static void kernel_settings(const struct spec *spec, FILE *f)
 	const struct mode *m = mode_of(spec);
 	const bool nginx = sidecar_of(spec) == SIDECAR_NGINX;
 
-	fprintf(f, "endpoint: TCP_NODELAY\nendpoint: listen backlog %d\nendpoint: connections of a kind, at most %d\n",
-		LISTEN_BACKLOG, CONNS_MAX);
+	fprintf(f, "endpoint: TCP_NODELAY\nendpoint: listen backlog %d\nendpoint: %s taken and made, as many as buffers, at most "
+		"%d each\n", LISTEN_BACKLOG, m->grpc ? "calls" : "connections", CONNS_MAX);
 	if (sidecar_of(spec) == SIDECAR_QUEUE_PROXY)
 		fprintf(f, "queue-proxy: requests that may wait %d\n", QUEUE_PROXY_QUEUE);
 	if (m->grpc)

@@ -19,7 +19,7 @@ from floors import bare  # noqa: E402
 from hops import PLACES, price, sizes  # noqa: E402
 
 Rows = Sequence[Mapping[str, Any]]
-APART = 1.3             # two floors as ratio, for their names to be readable one above the other
+APART = 1.5             # two floors as ratio, for their names to be readable one above the other
 
 
 def draw(records: Rows, out_dir: Path) -> list[tuple[str, str]]:

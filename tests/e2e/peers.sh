@@ -83,7 +83,7 @@ stranger() { on 2 /usr/bin/python3 tests/e2e/stranger.py "$1" "${door%:*}" "${do
 
 # newcomers NAME A B ADDR:PORT: whoever comes to node b's port beside node a. The rough wire's ends are a bridge meanwhile.
 newcomers() {
-	local name=$1 a=$2 b=$3 door=$4 server_b before port=$((20000 + RANDOM % 20000)) bytes crowd=()
+	local name=$1 a=$2 b=$3 door=$4 server_b before port=$((20000 + RANDOM % 20000)) bytes crowd=() crowd_noticed='' crowd_stays=''
 	on 2 ip link add bridge type bridge
 	on 2 ip address add 10.80.0.3/24 dev bridge
 	for bytes in end0 end1; do on 2 ip link set $bytes master bridge; done
@@ -94,20 +94,26 @@ newcomers() {
 	PERHOP=$scratch/perhop.0 serve -d sure,node=a,peer=127.0.0.1:$port -w boutique
 	check "$name: node a says HELLO" "none" wait "$bytes"
 	stop_server
-	PERHOP=$scratch/perhop.1 serve -d "$b" -w boutique || { not_ok "$name: node b" "$(cat "$serve_log")"; return; }
+	PERHOP=$scratch/perhop.1 serve -d "$b" -w boutique || not_ok "$name: node b" "$(cat "$serve_log")"
 	server_b=$server
-	PERHOP=$scratch/perhop.0 serve -d "$a" -w boutique
+	PERHOP=$scratch/perhop.0 serve -d "$a" -w boutique || not_ok "$name: node a" "$(cat "$serve_log")"
 	check "$name: before anybody comes" "see $serve_log" until_true 15 answers
 	before=$(connections)
-	for bytes in '\0' 'GET / HTTP/1.1\r\nHost: somebody.whom.nobody.knows.example\r\nConnection: close\r\n\r\n'; do
-		check "$name: who says ${bytes:0:8} is hung up on" "no end" stranger refused "$bytes"
+	for bytes in '' '\0' 'GET / HTTP/1.1\r\nHost: somebody.whom.nobody.knows.example\r\nConnection: close\r\n\r\n'; do
+		check "$name: who says '${bytes:0:8}' is hung up on" "no end" stranger refused "$bytes"
 	done
 	for _ in {1..6}; do
 		stranger refused 'PhH1 and no more' &
 		crowd+=("$!")
 	done
-	check "$name: a request does not notice" "no answer" answers
-	wait "${crowd[@]}"
+	for _ in {1..20}; do
+		answers || crowd_noticed=yes
+	done
+	check "$name: requests do not notice a crowd there" "one had no answer" test -z "$crowd_noticed"
+	for bytes in "${crowd[@]}"; do
+		wait "$bytes" || crowd_stays=yes
+	done
+	check "$name: all of the crowd are hung up on" "one is not" test -z "$crowd_stays"
 	check "$name: nor does the nodes' connection" "$(connections), was $before" test "$(connections)" = "$before"
 	check "$name: a newcomer with the right HELLO is let in" "no HELLO" stranger hello "$scratch/hello"
 	check "$name: and node a after it" "no answer" until_true 15 answers

@@ -55,16 +55,16 @@ def main() -> int:
             with open(arguments[1], "wb") as f:
                 f.write(hello)
             return len(hello) != HEADER_BYTES
-    with socket.create_connection((arguments[0], int(arguments[1])), TIMEOUT_S) as connection:
-        if what == "hello":
-            with open(arguments[2], "rb") as f:
-                connection.sendall(f.read())
-            return len(take(connection, HEADER_BYTES)) != HEADER_BYTES
-        try:
+    try:
+        with socket.create_connection((arguments[0], int(arguments[1])), TIMEOUT_S) as connection:
+            if what == "hello":
+                with open(arguments[2], "rb") as f:
+                    connection.sendall(f.read())
+                return len(take(connection, HEADER_BYTES)) != HEADER_BYTES
             connection.sendall(arguments[2].encode().decode("unicode_escape").encode("latin-1"))
-        except OSError:
-            return 0                            # before it had said anything: another had come
-        return take(connection, 1) != b""
+            return take(connection, 1) != b""
+    except (ConnectionResetError, BrokenPipeError):
+        return what != "refused"                # at once, for another had come
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def record(system: str = "skmsg", point: str = "c32", rep: int = 0, users: int =
     percent = ccr * rps / 1e4
     requests = max(1, int(rps * duration_s))
     return {
-        "schema_version": 1, "kind": "run", "run_id": f"synthetic-{system}-{point}-{rep}-{seed}",
+        "schema_version": 2, "kind": "run", "run_id": f"synthetic-{system}-{point}-{rep}-{seed}",
         "label": f"{experiment}/{system}/{point}/{rep}", "time": "2000-01-01T00:00:00Z",
         "dataplane": dataplane, "dataplane_options": {}, "workload": "boutique:web", "workload_options": {},
         "load": {"model": "closed", "users": users, "rate": None, "think_ms": list(think_ms),

@@ -51,7 +51,7 @@ class Schema(unittest.TestCase):
 
     def test_unknown_keys_and_versions_are_refused(self) -> None:
         self.bad({"extra": 1}, "extra")
-        self.bad({"schema_version": 2}, "schema_version")
+        self.bad({"schema_version": 1}, "schema_version")
 
     def test_zero_successes_is_an_error(self) -> None:
         self.bad({"requests": 0}, "requests")

@@ -30,7 +30,7 @@ static struct image an_image(void)
 				  .e_machine = EM_X86_64, .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = 3,
 				  .e_phoff = offsetof(struct image, p), .e_entry = LINKED_AT } };
 
-	i.p[0] = (Elf64_Phdr){ .p_type = PT_LOAD, .p_paddr = LINKED_AT, .p_filesz = sizeof(i.code),
+	i.p[0] = (Elf64_Phdr){ .p_type = PT_LOAD, .p_paddr = LINKED_AT, .p_filesz = sizeof(i.code), .p_memsz = sizeof(i.code),
 			       .p_offset = offsetof(struct image, code) };
 	i.p[1] = (Elf64_Phdr){ .p_type = PT_LOAD, .p_paddr = LINKED_AT + GAP, .p_filesz = sizeof(i.data),
 			       .p_offset = offsetof(struct image, data), .p_memsz = 1 << 20 };
@@ -100,7 +100,13 @@ static void what_is_no_program_is_refused(void **state)
 	i.note.head.n_type = 19;
 	assert_int_equal(rom_make(&i, sizeof(i), RAM, &rom, &bytes), -ENOEXEC);
 	i = an_image();
-	assert_int_equal(rom_make(&i, sizeof(i), LINKED_AT + GAP, &rom, &bytes), -ENOEXEC);
+	assert_int_equal(rom_make(&i, sizeof(i), LINKED_AT + GAP + 4096, &rom, &bytes), -ENOEXEC);
+	i.p[0].p_memsz = sizeof(i.code) - 1;
+	assert_int_equal(rom_make(&i, sizeof(i), RAM, &rom, &bytes), -ENOEXEC);
+	i = an_image();
+	i.p[0].p_paddr = 0;
+	i.note.head.n_type = 19;
+	assert_int_equal(rom_make(&i, sizeof(i), RAM, &rom, &bytes), -ENOEXEC);
 	i = an_image();
 	i.e.e_phnum = 0;
 	assert_int_equal(rom_make(&i, sizeof(i), RAM, &rom, &bytes), -ENOEXEC);

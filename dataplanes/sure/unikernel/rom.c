@@ -75,8 +75,8 @@ static uint32_t entry_of(const Elf64_Ehdr *e, size_t bytes)
 	return entry;
 }
 
-/* Where all that is to be loaded begins and ends. 0 or -ENOEXEC. */
-static int extent(const Elf64_Ehdr *e, size_t bytes, uint64_t *from, uint64_t *to)
+/* Where all that is to be loaded begins and ends, if what it takes of RAM beyond that is there. 0 or -ENOEXEC. */
+static int extent(const Elf64_Ehdr *e, size_t bytes, uint64_t ram_bytes, uint64_t *from, uint64_t *to)
 {
 	*from = UINT64_MAX;
 	*to = 0;
@@ -85,7 +85,11 @@ static int extent(const Elf64_Ehdr *e, size_t bytes, uint64_t *from, uint64_t *t
 
 		if (!p || p->p_paddr > UINT32_MAX)
 			return -ENOEXEC;
-		if (p->p_type != PT_LOAD || !p->p_filesz)
+		if (p->p_type != PT_LOAD)
+			continue;
+		if (p->p_filesz > p->p_memsz || p->p_memsz > ram_bytes || p->p_paddr > ram_bytes - p->p_memsz)
+			return -ENOEXEC;
+		if (!p->p_filesz)
 			continue;
 		*from = p->p_paddr < *from ? p->p_paddr : *from;
 		*to = p->p_paddr + p->p_filesz > *to ? p->p_paddr + p->p_filesz : *to;
@@ -97,14 +101,14 @@ int rom_make(const void *elf, size_t bytes, uint64_t ram_bytes, unsigned char **
 {
 	const Elf64_Ehdr *e = header(elf, bytes);
 	uint64_t from, to;
-	int err = e ? extent(e, bytes, &from, &to) : -ENOEXEC;
+	int err = e ? extent(e, bytes, ram_bytes, &from, &to) : -ENOEXEC;
 	struct rom_parcel parcel;
 	uint32_t entry;
 
 	if (err)
 		return err;
 	entry = entry_of(e, bytes);
-	if (entry < from || entry >= to || to > ram_bytes)
+	if (!entry || entry < from || entry >= to)
 		return -ENOEXEC;
 	*rom_bytes = (to - from + ROM_RESET_BYTES + ROM_UNIT - 1) / ROM_UNIT * ROM_UNIT;
 	*rom = calloc(1, *rom_bytes);

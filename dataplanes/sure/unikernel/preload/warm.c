@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Preloaded into QEMU (LD_PRELOAD), makes it a warm one: half of what QEMU does before its guest runs is loading
- * and relocating itself and 50 libraries. It stops before main(), and forks a virtual machine for each request
+ * and relocating itself and 50 libraries. It stops before main(), makes all classes, and forks a virtual machine for each request
  * that comes on WARM_CONTROL_FD; its pages are shared, copy on write.
  *
  *     perhop ── who, and its ivshmem greeting (host.h)  ──> warm QEMU ── fork ──> main()
@@ -11,6 +11,7 @@
  */
 #include <dlfcn.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,11 +51,31 @@ static int next(void)
 	return fd;
 }
 
+/*
+ * To find its machine QEMU makes the classes of all devices that it knows, the same ones each time: done once here, as it does
+ * it itself (softmmu/vl.c: qemu_init_subsystems, select_machine). What has been made is not made again.
+ */
+static void make_classes(void)
+{
+	enum { MODULE_INIT_QOM = 3 };           /* include/qemu/module.h, since QEMU 5.0 */
+	void (*init)(int) = (void (*)(int))(uintptr_t)dlsym(RTLD_DEFAULT, "module_call_init");
+	void *(*list)(const char *, bool) =
+		(void *(*)(const char *, bool))(uintptr_t)dlsym(RTLD_DEFAULT, "object_class_get_list");
+	void *(*known)(const char *) = (void *(*)(const char *))(uintptr_t)dlsym(RTLD_DEFAULT, "object_class_by_name");
+
+	if (!init || !list || !known)
+		return;
+	init(MODULE_INIT_QOM);
+	if (known("machine"))
+		(void)list("machine", false);
+}
+
 static int warm_main(int argc, char **argv, char **envp)
 {
 	int fd;
 
 	unsetenv("LD_PRELOAD");
+	make_classes();
 	signal(SIGCHLD, SIG_IGN);               /* nobody waits for them */
 	(void)!write(WARM_CONTROL_FD, "r", 1);
 	while ((fd = next()) >= 0) {
