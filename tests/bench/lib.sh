@@ -2,6 +2,8 @@
 # shellcheck shell=bash
 # What the benches beside a server with a constant share: a folder and processes that go when the script ends, our
 # deployment, nginx, CPU time.
+# shellcheck source=tests/json.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../json.sh"
 export PATH=$PATH:/usr/sbin
 dir=$(mktemp -d) || exit 2
 pids=()
@@ -26,13 +28,7 @@ serve() {
 }
 
 # said EXPRESSION: of what `serve` has said, as `o`.
-said() {
-	/usr/bin/python3 -c '
-import json, sys
-with open(sys.argv[1]) as f:
-    o = json.loads(f.readline())
-print(eval(sys.argv[2]))' "$dir/serve" "$1"
-}
+said() { json "$dir/serve" "$1"; }
 
 free_port() {
 	/usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'

@@ -4,6 +4,8 @@
 # What the end-to-end tests share. Results are lines for tests/run:
 #     ok - NAME          not ok - NAME # WHY          skip - NAME # REASON
 set -u
+# shellcheck source=tests/json.sh
+. tests/json.sh
 PERHOP=${PERHOP:-$PWD/build/perhop}
 scratch=$(mktemp -d) || exit 2
 started=()                      # pids that end with us, whatever happens
@@ -80,15 +82,6 @@ serve_settled() { grep -q url "$2" || [[ -z $(process_id "$1") ]]; }
 stop_server() {
 	kill -TERM "$server" 2>/dev/null
 	wait "$server"
-}
-
-# json FILE EXPRESSION: a Python expression over the first line's object `o`.
-json() {
-	/usr/bin/python3 -c '
-import json, sys
-with open(sys.argv[1]) as f:
-    o = json.loads(f.readline())
-print(eval(sys.argv[2]))' "$1" "$2"
 }
 
 # metric URL NAME: its value, summed over labels.
